@@ -1,0 +1,1 @@
+"""A Label Studio ML backend that judges pairs of videos with VR-Thinker."""

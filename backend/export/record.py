@@ -1,0 +1,146 @@
+"""One person's answer to one task beside the model's: the unit of every dataset and report. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from backend.agreement.compare import Comparison, compare_labels
+from backend.label_studio.convert import rationales_of, read_labels
+from backend.types import Dimension
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from backend.label_studio.layout import Layout
+    from backend.ledger import Answered
+    from backend.types import Judgement, Labels, Preference, Verdict
+
+Split: TypeAlias = Literal["train", "validation"]
+VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """Both labels for one dimension, None where there is none, and the rationale before and after the person."""
+
+    model: Preference | None
+    human: Preference | None
+    comparison: Comparison
+    confidence: float | None
+    order_dependent: bool | None
+    model_rationale: str
+    human_rationale: str
+
+    @property
+    def rationale_edited(self) -> bool:
+        """Whether the person wrote other words than the model's."""
+        return self.human_rationale.strip() != self.model_rationale.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One task x annotator. `annotator` is a pseudonym unless names were asked for.
+
+    `exact` says that the person was given just this judgement; `shown` is False in the blind slice; `bulk` marks
+    answers made by "Create annotations from predictions", which nobody looked at. `problems` are labels that mean
+    nothing in the project's labeling config.
+    """
+
+    project: int
+    task: int
+    annotation: int
+    annotator: str
+    prompt: str
+    video1: str
+    video2: str
+    model_version: str
+    opinions: Mapping[Dimension, Opinion]
+    exact: bool
+    shown: bool
+    bulk: bool
+    split: Split
+    lead_time: float | None
+    created_at: datetime
+    updated_at: datetime
+    problems: tuple[str, ...]
+    judgement: Judgement
+
+    @property
+    def human(self) -> Labels:
+        """The person's labels; absent where they gave none."""
+        return {d: opinion.human for d, opinion in self.opinions.items() if opinion.human is not None}
+
+    @property
+    def model(self) -> Labels:
+        """The model's labels."""
+        return {d: opinion.model for d, opinion in self.opinions.items() if opinion.model is not None}
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether any dimension with both labels differs."""
+        same = (Comparison.AGREE, Comparison.MISSING)
+        return any(opinion.comparison not in same for opinion in self.opinions.values())
+
+
+def record_of(answered: Answered, layout: Layout, annotator: str) -> Record | None:
+    """The record of an answer; None where there is nothing to compare: skipped, deleted, never judged."""
+    annotation, judgement, task = answered.annotation, answered.judgement, answered.task
+    if annotation.was_cancelled or annotation.deleted or judgement is None or task is None:
+        return None
+    reading = read_labels(layout, annotation.result)
+    written = rationales_of(layout, annotation.result)
+    return Record(
+        project=annotation.project,
+        task=annotation.task,
+        annotation=annotation.id,
+        annotator=annotator,
+        prompt=task.prompt,
+        video1=task.video1,
+        video2=task.video2,
+        model_version=judgement.model_version,
+        opinions={
+            dimension: _opinion(
+                judgement.verdicts.get(dimension), reading.labels.get(dimension), written.get(dimension)
+            )
+            for dimension in Dimension
+        },
+        exact=answered.exact,
+        shown=answered.shown,
+        bulk=annotation.parent_prediction is not None and annotation.lead_time is None,
+        split=split_of(task.prompt),
+        lead_time=annotation.lead_time,
+        created_at=annotation.created_at,
+        updated_at=annotation.updated_at,
+        problems=reading.problems,
+        judgement=judgement,
+    )
+
+
+def _opinion(verdict: Verdict | None, human: Preference | None, written: str | None) -> Opinion:
+    model = verdict.preference if verdict else None
+    return Opinion(
+        model=model,
+        human=human,
+        comparison=compare_labels(model, human),
+        confidence=verdict.confidence if verdict else None,
+        order_dependent=verdict.order_dependent if verdict else None,
+        model_rationale=verdict.rationale if verdict else "",
+        human_rationale=written or "",
+    )
+
+
+def split_of(prompt: str) -> Split:
+    """By a hash of the prompt alone: stable over time, and one prompt never lands on both sides."""
+    digest = hashlib.sha256(" ".join(prompt.split()).casefold().encode()).digest()
+    return "validation" if int.from_bytes(digest[:8]) < VALIDATION_SHARE * 2**64 else "train"
+
+
+def pseudonym(user: int | None, project: int, salt: bytes) -> str:
+    """A name that is the same for one person in one project, and tells nothing without the salt."""
+    if user is None:
+        return "unknown"
+    return "annotator-" + hmac.new(salt, f"{project}:{user}".encode(), hashlib.sha256).hexdigest()[:10]

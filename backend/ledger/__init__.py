@@ -1,0 +1,31 @@
+"""The durable record of what was asked, judged, published and answered by people."""
+
+from backend.ledger.ledger import Ledger
+from backend.ledger.records import (
+    Annotation,
+    Answered,
+    Claim,
+    Effort,
+    Entry,
+    FailureGroup,
+    Key,
+    Project,
+    State,
+    Sync,
+    VersionCounts,
+)
+
+__all__ = [
+    "Annotation",
+    "Answered",
+    "Claim",
+    "Effort",
+    "Entry",
+    "FailureGroup",
+    "Key",
+    "Ledger",
+    "Project",
+    "State",
+    "Sync",
+    "VersionCounts",
+]

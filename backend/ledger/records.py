@@ -1,0 +1,155 @@
+"""What goes into the ledger and comes out of it: frozen values, all times aware and in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from backend.types import Judgement, PairwiseTask
+
+
+class State(StrEnum):
+    """Where a task of one model version stands.
+
+    queued -> judged -> published, or failed with a reason; skipped when its task is gone. A judged task of the blind
+    slice stays judged.
+    """
+
+    QUEUED = "queued"
+    JUDGED = "judged"
+    PUBLISHED = "published"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """What is unique in the ledger: one task of one project under one model version."""
+
+    project: int
+    task: int
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row, without its judgement.
+
+    `attempts` counts tries that ended without a judgement, `publish_attempts` write-backs that did not pass. `reason`
+    and `message` are of the latest failure, also while another try is still due. Nothing happens before `not_before`.
+    """
+
+    key: Key
+    task: PairwiseTask
+    state: State
+    shown: bool
+    attempts: int
+    publish_attempts: int
+    reason: str
+    message: str
+    prediction_id: int | None
+    not_before: datetime
+    entered_at: datetime
+    judged_at: datetime | None
+    published_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A judgement that one publisher may write back until the lease behind `token` runs out."""
+
+    key: Key
+    task: PairwiseTask
+    judgement: Judgement
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionCounts:
+    """How many tasks of a project and model version are in each state; `blind` of the judged ones are never shown."""
+
+    project: int
+    model_version: str
+    states: Mapping[State, int]
+    blind: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failed tasks that share a reason: how many, the newest message, and the first few task ids."""
+
+    reason: str
+    count: int
+    message: str
+    tasks: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What one judgement took: seconds by stage, the model's turns, and tokens over all turns."""
+
+    model_version: str
+    seconds: Mapping[str, float]
+    turns: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What is known of a Label Studio project."""
+
+    id: int
+    title: str
+    label_config: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """A project whose annotations are due to be fetched, from `since` on; None means all of them."""
+
+    project: int
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One person's answer as Label Studio holds it; `result` is its own JSON.
+
+    `origin` says how it got here: `webhook` is a hint, `sync` the truth.
+    """
+
+    id: int
+    project: int
+    task: int
+    completed_by: int | None
+    result: Sequence[Mapping[str, Any]]
+    parent_prediction: int | None
+    was_cancelled: bool
+    lead_time: float | None
+    created_at: datetime
+    updated_at: datetime
+    origin: Literal["webhook", "sync"]
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A person's answer and the judgement beside it; all of `key`, `task`, `judgement` are None where there is none.
+
+    `exact` says that it is the very prediction the person was given, `shown` that the task was not in the blind slice.
+    """
+
+    annotation: Annotation
+    key: Key | None
+    task: PairwiseTask | None
+    judgement: Judgement | None
+    shown: bool
+    exact: bool

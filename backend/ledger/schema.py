@@ -1,0 +1,125 @@
+"""The ledger's tables. A change here that old files cannot take raises `SCHEMA_VERSION`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware datetimes in, aware UTC datetimes out; SQLite itself knows no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC; a naive datetime is refused, because nobody knows which zone it means."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+
+work = Table(
+    "work",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project", BigInteger, nullable=False),
+    Column("task", BigInteger, nullable=False),
+    Column("model_version", String(255), nullable=False),
+    Column("video1", Text, nullable=False),
+    Column("video2", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("player_fps", JSON, nullable=False),
+    Column("shown", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("publish_attempts", Integer, nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("claim", String(255), nullable=False),
+    Column("prediction_id", BigInteger),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("entered_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("judged_at", UtcDateTime),
+    Column("published_at", UtcDateTime),
+    UniqueConstraint("project", "task", "model_version"),
+    Index("work_by_state", "state", "not_before", "shown", "project", "task", "model_version"),
+    Index("work_by_version", "project", "model_version", "state", "shown"),
+    Index("work_by_judged", "project", "judged_at"),
+    Index("work_by_reason", "state", "project", "reason", "updated_at"),
+    Index("work_by_published", "project", "published_at"),
+    Index("work_by_prediction", "prediction_id"),
+)
+
+# Apart from `work`, so that counting and paging never read the reasoning of a hundred thousand tasks.
+judgement = Table(
+    "judgement",
+    metadata,
+    Column("work_id", ForeignKey(work.c.id), primary_key=True, autoincrement=False),
+    Column("body", JSON, nullable=False),
+)
+
+project = Table(
+    "project",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("title", Text, nullable=False),
+    Column("label_config", Text, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("synced_to", UtcDateTime),
+    Column("sync_not_before", UtcDateTime, nullable=False),
+)
+
+annotation = Table(
+    "annotation",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("project", BigInteger, nullable=False),
+    Column("task", BigInteger, nullable=False),
+    Column("completed_by", BigInteger),
+    Column("result", JSON, nullable=False),
+    Column("parent_prediction", BigInteger),
+    Column("was_cancelled", Boolean, nullable=False),
+    Column("lead_time", Float),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Index("annotation_by_task", "project", "task"),
+)

@@ -1,0 +1,271 @@
+"""The rows of work: entered, tried again, judged, failed, skipped."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select, tuple_, update
+
+from backend.errors import NoAnswerError, TaskDataError, WorkerLostError
+from backend.ledger.database import Database, upsert
+from backend.ledger.records import Entry, Key, State
+from backend.ledger.schema import judgement as judgements
+from backend.ledger.schema import work
+from backend.types import Judgement, PairwiseTask
+from backend.wire import Failure, Order, from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from backend.errors import TaskError
+    from backend.wire import Outcome
+
+ENQUEUE_GRACE = timedelta(seconds=20)  # whoever entered a task enqueues it within this time, else reconcile does
+FIRST_PAUSE = timedelta(seconds=10)
+LONGEST_PAUSE = timedelta(minutes=10)
+LONGEST_MESSAGE = 2000  # characters
+CHUNK = 500  # rows per statement: five hundred keys of three values stay under SQLite's limit of variables
+
+
+def pause_after(attempts: int) -> timedelta:
+    """How long to wait after so many tries that did not pass: 10 s, doubled each time, at most 10 min.
+
+    The ledger keeps this clock itself: RQ's retries live in Redis and would be forgotten with it, and an outage of
+    Label Studio outlasts any number of retries one would give a job.
+    """
+    doublings = min(max(attempts, 1) - 1, 10)
+    return min(LONGEST_PAUSE, FIRST_PAUSE * (1 << doublings))
+
+
+def is_blind(project: int, task: int, share: float) -> bool:
+    """Whether a task belongs to the share that is judged but never shown; the same for every model version."""
+    digest = hashlib.sha256(f"{project}:{task}".encode()).digest()
+    return int.from_bytes(digest[:8]) < share * 2**64
+
+
+def key_of(order: Order) -> Key:
+    """The row an order belongs to."""
+    return Key(order.task.project, order.task.task, order.model_version)
+
+
+def is_key(key: Key) -> Any:  # noqa: ANN401  # SQLAlchemy's own expression type is not generic here
+    """The condition that selects one row."""
+    return and_(work.c.project == key.project, work.c.task == key.task, work.c.model_version == key.model_version)
+
+
+def sayable(message: str) -> str:
+    """A message that every database takes and every page can show: no NUL, no half characters, not endless."""
+    return message.encode("utf-8", "replace").decode().replace("\0", "")[:LONGEST_MESSAGE]
+
+
+class Work(Database):
+    """Rows from their entry to a judgement or a failure."""
+
+    def enter(self, tasks: Iterable[PairwiseTask], model_version: str) -> list[PairwiseTask]:
+        """Insert the tasks that are new under this model version; the answer is just those, to be enqueued.
+
+        A failed task whose videos or prompt were corrected since counts as new.
+
+        Raises:
+            LedgerError: the database cannot be used; nothing was entered.
+        """
+        by_task = {(task.project, task.task): task for task in tasks}
+        now = self._clock()
+        rows = [self._new_row(by_task[place], model_version, now) for place in sorted(by_task)]
+        if not rows:
+            return []
+        with self._write() as db:
+            entered = {(row.project, row.task) for row in db.execute(self._upsert(db), rows)}
+        return [task for place, task in by_task.items() if place in entered]
+
+    @staticmethod
+    def _upsert(db: Connection) -> Any:  # noqa: ANN401  # an INSERT of either dialect
+        statement = upsert(db, work)
+        new = statement.excluded
+        corrected = or_(*(work.c[name] != new[name] for name in ("video1", "video2", "prompt")))
+        return statement.on_conflict_do_update(
+            index_elements=["project", "task", "model_version"],
+            set_={column.name: new[column.name] for column in work.c if column.name not in ("id", "entered_at")},
+            where=and_(work.c.state == State.FAILED, corrected),
+        ).returning(work.c.project, work.c.task)
+
+    def _new_row(self, task: PairwiseTask, model_version: str, now: datetime) -> dict[str, Any]:
+        return {
+            "project": task.project,
+            "task": task.task,
+            "model_version": model_version,
+            "video1": task.video1,
+            "video2": task.video2,
+            "prompt": task.prompt,
+            "player_fps": list(task.player_fps),
+            "shown": not is_blind(task.project, task.task, self._blind_share),
+            "state": State.QUEUED,
+            "attempts": 0,
+            "publish_attempts": 0,
+            "reason": "",
+            "message": "",
+            "claim": "",
+            "prediction_id": None,
+            "not_before": now + ENQUEUE_GRACE,
+            "entered_at": now,
+            "updated_at": now,
+            "judged_at": None,
+            "published_at": None,
+        }
+
+    def reject(self, project: int, task: int, model_version: str, error: TaskError) -> None:
+        """Record a task that cannot even be entered; a row that is there already stays as it is."""
+        self.reject_all([(project, task, error)], model_version)
+
+    def reject_all(self, rejected: Iterable[tuple[int, int, TaskError]], model_version: str) -> None:
+        """The same for many tasks (project, task, error) in one transaction."""
+        now = self._clock()
+        rows = []
+        for project, task, error in rejected:
+            bad = PairwiseTask(project, task, video1="", video2="", prompt="")
+            why = {"state": State.FAILED, "reason": error.reason, "message": sayable(str(error)), "not_before": now}
+            rows.append(self._new_row(bad, model_version, now) | why)
+        if not rows:
+            return
+        with self._write() as db:
+            db.execute(upsert(db, work).on_conflict_do_nothing(), rows)
+
+    def record(self, outcome: Outcome) -> State:
+        """Take in what came of an order, as often as it is told; the answer is the row's state afterwards.
+
+        A judgement counts once, also for a task given up before; a failure counts once per attempt, and is due again
+        after a pause while it is retryable and tries are left. An order without a row (a new database) gets one.
+        """
+        key = key_of(outcome.order)
+        with self._write() as db:
+            row = db.execute(select(work).where(is_key(key)).with_for_update()).mappings().first()
+            if row is None:
+                db.execute(insert(work).values(self._new_row(outcome.order.task, key.model_version, self._clock())))
+                row = db.execute(select(work).where(is_key(key))).mappings().one()
+            if outcome.judgement is not None and outcome.judgement.verdicts:
+                return self._record_judgement(db, row, outcome.judgement)
+            return self._record_failure(db, row, outcome)
+
+    def _record_judgement(self, db: Connection, row: RowMapping, judgement: Judgement) -> State:
+        if row["state"] not in (State.QUEUED, State.FAILED) or row["judged_at"] is not None:
+            return State(row["state"])
+        now = self._clock()
+        body = to_json(judgement)
+        new = upsert(db, judgements).values(work_id=row["id"], body=body)
+        db.execute(new.on_conflict_do_update(index_elements=["work_id"], set_={"body": new.excluded.body}))
+        values = {"state": State.JUDGED, "judged_at": now, "not_before": now, "reason": "", "message": ""}
+        db.execute(update(work).where(work.c.id == row["id"]).values(**values, updated_at=now))
+        return State.JUDGED
+
+    def _record_failure(self, db: Connection, row: RowMapping, outcome: Outcome) -> State:
+        if row["state"] != State.QUEUED or outcome.order.attempt <= row["attempts"]:
+            return State(row["state"])
+        failure = outcome.failure or Failure(NoAnswerError.reason, "The model ended without an answer.", False)
+        attempts = outcome.order.attempt
+        again = failure.retryable and attempts < self._max_attempts
+        now = self._clock()
+        state = State.QUEUED if again else State.FAILED
+        values = {"state": state, "attempts": attempts, "reason": failure.reason, "message": sayable(failure.message)}
+        lost = failure.reason == WorkerLostError.reason  # no outage to wait for: another worker may try at once
+        not_before = now + pause_after(attempts) if again and not lost else now
+        db.execute(
+            update(work).where(work.c.id == row["id"]).values(**values, not_before=not_before, updated_at=now),
+        )
+        return state
+
+    def due(self) -> list[Key]:
+        """Every queued row whose time has come. Those without a live job are to be enqueued again."""
+        with self._read() as db:
+            rows = db.execute(
+                select(work.c.project, work.c.task, work.c.model_version).where(
+                    work.c.state == State.QUEUED, work.c.not_before <= self._clock()
+                )
+            )
+            return [Key(*row) for row in rows]
+
+    def orders(self, keys: Sequence[Key]) -> list[Order]:
+        """The next order of those rows among `keys` that are still queued."""
+        found = []
+        place = tuple_(work.c.project, work.c.task, work.c.model_version)
+        with self._read() as db:
+            for start in range(0, len(keys), CHUNK):
+                chunk = [(key.project, key.task, key.model_version) for key in keys[start : start + CHUNK]]
+                rows = db.execute(select(work).where(place.in_(chunk), work.c.state == State.QUEUED))
+                found += [Order(task_of(row), row["model_version"], row["attempts"] + 1) for row in rows.mappings()]
+        return found
+
+    def requeue(self, project: int, *, model_version: str | None = None, reasons: Sequence[str] = ()) -> int:
+        """Give failed tasks (with these reasons, or all) another chance; the answer is how many.
+
+        One that was judged goes back to write-back, any other to the queue. A task without usable data stays failed.
+        """
+        now = self._clock()
+        condition = and_(work.c.project == project, work.c.state == State.FAILED, work.c.reason != TaskDataError.reason)
+        if model_version is not None:
+            condition = and_(condition, work.c.model_version == model_version)
+        if reasons:
+            condition = and_(condition, work.c.reason.in_(reasons))
+        again = {"attempts": 0, "publish_attempts": 0, "not_before": now, "updated_at": now}
+        with self._write() as db:
+            judged = update(work).where(condition, work.c.judged_at.is_not(None)).values(state=State.JUDGED, **again)
+            queued = update(work).where(condition, work.c.judged_at.is_(None)).values(state=State.QUEUED, **again)
+            return db.execute(judged).rowcount + db.execute(queued).rowcount
+
+    def skip(self, project: int, tasks: Sequence[int], reason: str, message: str) -> int:
+        """Stop work on tasks that are not published yet (deleted, cancelled); the answer is how many rows."""
+        now = self._clock()
+        open_states = (State.QUEUED, State.JUDGED, State.FAILED)
+        count = 0
+        with self._write() as db:
+            for start in range(0, len(tasks), CHUNK):
+                chosen = work.c.task.in_(tasks[start : start + CHUNK])
+                statement = update(work).where(work.c.project == project, chosen, work.c.state.in_(open_states))
+                values = {"state": State.SKIPPED, "reason": reason, "message": sayable(message), "updated_at": now}
+                count += db.execute(statement.values(**values)).rowcount
+        return count
+
+    def forget(self, project: int) -> None:
+        """Remove a project's work and judgements, so that it can be done anew."""
+        mine = select(work.c.id).where(work.c.project == project)
+        with self._write() as db:
+            db.execute(delete(judgements).where(judgements.c.work_id.in_(mine)))
+            db.execute(delete(work).where(work.c.project == project))
+
+    def entry(self, key: Key) -> Entry | None:
+        """One row, or None where the task was never entered under that model version."""
+        with self._read() as db:
+            row = db.execute(select(work).where(is_key(key))).mappings().first()
+        return None if row is None else _entry(row)
+
+    def judgement(self, key: Key) -> Judgement | None:
+        """What the model made of a task, also while it is not published or never shown."""
+        statement = select(judgements.c.body).join(work, work.c.id == judgements.c.work_id).where(is_key(key))
+        with self._read() as db:
+            body = db.scalar(statement)
+        return None if body is None else from_json(Judgement, body)
+
+
+def task_of(row: RowMapping) -> PairwiseTask:
+    """The task in a row of `work`."""
+    fps1, fps2 = row["player_fps"]
+    return PairwiseTask(row["project"], row["task"], row["video1"], row["video2"], row["prompt"], (fps1, fps2))
+
+
+def _entry(row: RowMapping) -> Entry:
+    same = (
+        "shown",
+        "attempts",
+        "publish_attempts",
+        "reason",
+        "message",
+        "prediction_id",
+        "not_before",
+        "entered_at",
+        "judged_at",
+        "published_at",
+    )
+    key = Key(row["project"], row["task"], row["model_version"])
+    return Entry(key=key, task=task_of(row), state=State(row["state"]), **{name: row[name] for name in same})

@@ -1,0 +1,209 @@
+"""Redis and RQ: what waits, who works, and the way in. Plain JSON everywhere, never pickle.
+
+A judge job carries an order, a publish job an outcome, a republish job just a row's key.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq import Queue
+from rq.serializers import JSONSerializer
+from rq.worker_registration import get_keys
+
+from backend.errors import QueueError, SettingsError
+from backend.queue.names import JUDGE, PUBLISH, REPUBLISH, job_id, judge_id, place_in
+from backend.wire import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from backend.settings import Settings
+    from backend.wire import Order, Outcome
+
+BATCH = 1000  # jobs per round trip
+PUBLISH_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many jobs wait and run right now."""
+
+    judge_waiting: int
+    judging: int
+    publish_waiting: int
+    publishing: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """One live worker process. `role` is its queue; `project` and `task` are what it works on now, if anything."""
+
+    name: str
+    role: str
+    state: str
+    model_version: str
+    device: str
+    project: int | None
+    task: int | None
+    started: datetime | None
+    heartbeat: datetime | None
+
+
+class WorkQueue:
+    """The queues behind one Redis. Every method raises `QueueError` when Redis cannot be used."""
+
+    def __init__(self, connection: Redis, *, judge_timeout_s: int) -> None:
+        self.connection = connection
+        self.judging = Queue(JUDGE, connection=connection, serializer=JSONSerializer, default_timeout=judge_timeout_s)
+        self.publishing = Queue(
+            PUBLISH, connection=connection, serializer=JSONSerializer, default_timeout=PUBLISH_TIMEOUT_S
+        )
+
+    @classmethod
+    def connect(cls, settings: Settings) -> WorkQueue:
+        """The queues at REDIS_URL, for a process that must answer quickly; nothing is sent yet.
+
+        Raises:
+            SettingsError: REDIS_URL is not one.
+        """
+        quick = Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.05), retries=1)
+        connection = _connect(settings, retry=quick, socket_connect_timeout=1.0, socket_timeout=5.0)
+        return cls(connection, judge_timeout_s=settings.job_timeout_s)
+
+    @classmethod
+    def connect_patiently(cls, settings: Settings) -> WorkQueue:
+        """The same for a worker, which would rather wait about a minute for Redis than drop what it has worked out."""
+        patient = Retry(ExponentialWithJitterBackoff(cap=5.0, base=0.1), retries=20)
+        connection = _connect(settings, retry=patient, socket_connect_timeout=5.0)
+        return cls(connection, judge_timeout_s=settings.job_timeout_s)
+
+    def enqueue(self, orders: Iterable[Order], *, at_front: bool = False) -> None:
+        """Have these orders judged, in this order; `at_front` before everything that waits."""
+        jobs = {judge_id(order.task, order.model_version): (to_json(order),) for order in orders}
+        self._push(self.judging, JUDGE, jobs, at_front=at_front)
+
+    def promote(self, orders: Iterable[Order]) -> int:
+        """Put those of the orders that wait before all others; the answer is how many did.
+
+        What is not waiting (being judged, done, or never entered) is left alone.
+        """
+        moved = 0
+        with mapped_errors():
+            for order in orders:
+                name = judge_id(order.task, order.model_version)
+                if self.judging.remove(name):
+                    # Were this process to die right here, reconciling would miss the job and enqueue it again.
+                    self.judging.push_job_id(name, at_front=True)
+                    moved += 1
+        return moved
+
+    def withdraw(self, orders: Iterable[Order]) -> int:
+        """Take those of the orders that wait off the queue; the answer is how many did."""
+        withdrawn = 0
+        with mapped_errors():
+            for order in orders:
+                name = judge_id(order.task, order.model_version)
+                if self.judging.remove(name):
+                    self.connection.delete(self.judging.job_class.key_for(name))
+                    withdrawn += 1
+        return withdrawn
+
+    def publish(self, outcome: Outcome) -> None:
+        """Hand what came of an order to the publisher."""
+        name = job_id(PUBLISH, outcome.order.task.project, outcome.order.task.task, outcome.order.model_version)
+        self._push(self.publishing, PUBLISH, {name: (to_json(outcome),)})
+
+    def republish(self, rows: Iterable[tuple[int, int, str]]) -> None:
+        """Have rows (project, task, model version) written back that are judged already."""
+        self._push(self.publishing, REPUBLISH, {job_id(REPUBLISH, *row): row for row in rows})
+
+    def counts(self) -> QueueCounts:
+        """What waits and what runs."""
+        with mapped_errors(), self.connection.pipeline(transaction=False) as pipe:
+            for queue in (self.judging, self.publishing):
+                pipe.llen(queue.key)
+                pipe.zcard(queue.started_job_registry.key)
+            return QueueCounts(*pipe.execute())
+
+    def alive(self) -> set[str]:
+        """The names of the workers whose heart beats."""
+        with mapped_errors():
+            return {as_text(key).removeprefix(ALIVE) for key in self.connection.scan_iter(f"{ALIVE}*", count=BATCH)}
+
+    def workers(self) -> list[WorkerInfo]:
+        """The processes whose heart beats, judges first, by name; one that was killed goes within half a minute."""
+        with mapped_errors(), self.connection.pipeline(transaction=False) as pipe:
+            keys = sorted(get_keys(connection=self.connection))
+            for key in keys:
+                pipe.exists(alive_key(_name(key)))
+                pipe.hgetall(key)
+                pipe.smembers(f"{key}:executions")
+            answers = pipe.execute()
+        states = zip(keys, answers[::3], answers[1::3], answers[2::3], strict=True)
+        found = [_worker(key, fields, running) for key, alive, fields, running in states if alive and fields]
+        return sorted(found, key=lambda worker: (worker.role != JUDGE, worker.name))
+
+    def _push(self, queue: Queue, name: str, jobs: Mapping[str, tuple[Any, ...]], *, at_front: bool = False) -> None:
+        items = list(jobs.items())
+        remaining = iter(reversed(items) if at_front else items)
+        with mapped_errors():
+            while batch := list(islice(remaining, BATCH)):
+                # result_ttl=0: a finished job leaves nothing behind, and a second entry of the same id is passed over.
+                queue.enqueue_many(
+                    Queue.prepare_data(
+                        name, args, job_id=identity, description=identity, result_ttl=0, at_front=at_front
+                    )
+                    for identity, args in batch
+                )
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """The one place where Redis' errors become ours."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise QueueError(
+            f"Redis cannot be used: {error}. Check REDIS_URL and that Redis runs with maxmemory-policy noeviction."
+        ) from None
+
+
+def _connect(settings: Settings, **options: Any) -> Redis:  # noqa: ANN401  # the client's own options
+    try:
+        return Redis.from_url(settings.redis_url.get_secret_value(), health_check_interval=30, **options)
+    except ValueError as error:
+        raise SettingsError(f"REDIS_URL cannot be used: {error} Try redis://127.0.0.1:6379/0.") from None
+
+
+def _worker(key: str, fields: Mapping[bytes, bytes], running: Iterable[bytes]) -> WorkerInfo:
+    """From the hash that RQ keeps per worker, with what our workers add to it."""
+    text = {name.decode(): value.decode() for name, value in fields.items()}
+    current = next((place for job in running if (place := place_in(job.decode()))), (None, None))
+    return WorkerInfo(
+        name=_name(key),
+        role=text.get("queues", ""),
+        state=text.get("state", ""),
+        model_version=text.get("model_version", ""),
+        device=text.get("device", ""),
+        project=current[0],
+        task=current[1],
+        started=_time(text.get("birth")),
+        heartbeat=_time(text.get("last_heartbeat")),
+    )
+
+
+def _name(key: str) -> str:
+    return key.removeprefix(BaseWorker.redis_worker_namespace_prefix)
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if not text else datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)

@@ -1,0 +1,131 @@
+"""The status page: what Label Studio does not say, read from the ledger and from Redis at each request."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from flask import render_template
+
+from backend.errors import LedgerError, QueueError
+from backend.ledger import State
+from backend.log import line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from flask import Flask
+
+    from backend.ledger import FailureGroup, Ledger, VersionCounts
+    from backend.queue import QueueCounts, WorkerInfo
+    from backend.server.metrics import QueueState
+
+logger = logging.getLogger(__name__)
+
+REFRESH_S = 5
+LATE = timedelta(seconds=90)  # a worker's heartbeat comes at least every minute
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectView:
+    """One project: its versions, the current one first, its failures, and its speed in judgements per second."""
+
+    id: int
+    title: str
+    versions: Sequence[VersionCounts]
+    failures: Sequence[FailureGroup]
+    rate: float
+
+    @property
+    def to_go_s(self) -> float | None:
+        """Seconds until nothing is queued at this speed; None where nothing moves or nothing waits."""
+        queued = sum(version.states[State.QUEUED] for version in self.versions)
+        return queued / self.rate if queued and self.rate else None
+
+
+class StatusPage:
+    """`/` as HTML without JavaScript; what cannot be reached is said on the page.
+
+    `warnings` are always shown; `refusals` tells why a project's labeling config cannot be used.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        queue: QueueState,
+        *,
+        model_version: str,
+        label_studio_url: str,
+        warnings: Sequence[str],
+        refusals: Callable[[], Mapping[int, str]],
+    ) -> None:
+        self._ledger = ledger
+        self._queue = queue
+        self._model_version = model_version
+        self._label_studio_url = label_studio_url
+        self._warnings = warnings
+        self._refusals = refusals
+
+    def route(self, app: Flask) -> None:
+        """Add the page's route and what its template uses."""
+        app.add_url_rule("/", view_func=self.show)
+        app.add_template_filter(_ago, "ago")
+        app.add_template_filter(_duration, "duration")
+
+    def show(self) -> str:
+        """The page as it is now."""
+        notices = list(self._warnings)
+        projects = self._projects(notices)
+        counts, workers = self._workers(notices)
+        return render_template(
+            "status.html",
+            refresh_s=REFRESH_S,
+            model_version=self._model_version,
+            label_studio=self._label_studio_url,
+            now=datetime.now(UTC),
+            late=LATE,
+            notices=notices,
+            refusals=self._refusals(),
+            projects=projects,
+            counts=counts,
+            workers=workers,
+        )
+
+    def _projects(self, notices: list[str]) -> list[ProjectView]:
+        try:
+            versions, known = self._ledger.versions(), self._ledger.projects()
+            titles = {project.id: project.title for project in known}
+            ids = sorted({version.project for version in versions} | titles.keys())
+            return [self._project(number, titles.get(number, ""), versions) for number in ids]
+        except LedgerError as error:
+            logger.warning(line("not shown", part="ledger", message=error))
+            notices.append("The ledger cannot be read, so no counts are shown. The log of the web process says why.")
+            return []
+
+    def _project(self, number: int, title: str, versions: Sequence[VersionCounts]) -> ProjectView:
+        mine = [version for version in versions if version.project == number]
+        mine.sort(key=lambda version: (version.model_version != self._model_version, version.model_version))
+        return ProjectView(number, title, mine, self._ledger.failures(number), self._ledger.rate(number))
+
+    def _workers(self, notices: list[str]) -> tuple[QueueCounts | None, Sequence[WorkerInfo]]:
+        try:
+            return self._queue.counts(), self._queue.workers()
+        except QueueError as error:
+            logger.warning(line("not shown", part="redis", message=error))
+            notices.append("Redis cannot be reached: nothing is judged until it is back. Queued tasks are kept.")
+            return None, ()
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    return "never" if moment is None else f"{_duration((now - moment).total_seconds())} ago"
+
+
+def _duration(seconds: float) -> str:
+    """The two largest units: `2 h 5 min`, `3 min 20 s`, `4 s`."""
+    whole = max(0, round(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

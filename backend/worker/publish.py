@@ -1,0 +1,78 @@
+"""The publisher's process: no GPU, no torch."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from backend.bootstrap import connect_label_studio, open_ledger
+from backend.errors import VRThinkerError
+from backend.jobs.publishing import Publishing
+from backend.jobs.reconciling import Reconciling
+from backend.jobs.syncing import Syncing
+from backend.log import configure_logging, line
+from backend.queue import Rescue, WorkQueue
+from backend.queue.names import PUBLISH, REPUBLISH
+from backend.worker.steady import SteadyWorker, worker_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backend.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class PublishWorker(SteadyWorker):
+    """Publishes, and between two jobs puts right what went wrong elsewhere."""
+
+    def __init__(
+        self, queue: WorkQueue, publishing: Publishing, reconciling: Reconciling, *, interval_s: float, name: str
+    ) -> None:
+        """`interval_s` is how often to reconcile, in seconds; `name` is one of `worker_name`."""
+        self._queues = (queue.judging, queue.publishing)
+        self._publishing = publishing
+        self._reconciling = reconciling
+        handlers: dict[str, Callable[..., None]] = {PUBLISH: publishing.publish, REPUBLISH: publishing.republish}
+        super().__init__(queue.publishing, handlers, maintenance_interval_s=interval_s, name=name)
+
+    def run_maintenance_tasks(self) -> None:
+        """RQ's own, then ours. What is down now may be up next time."""
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # RQ types it not yet
+        for queue in self._queues:
+            # RQ does this under a lock that a killed worker would hold for a quarter of an hour.
+            queue.intermediate_queue.cleanup(self, queue)
+        try:
+            self._publishing.flush()
+            self._reconciling.run()
+        except VRThinkerError as error:
+            logger.warning(line("not reconciled", error=error))
+
+
+def run_publisher(settings: Settings) -> None:
+    """Publish, reconcile and sync until SIGTERM.
+
+    Raises:
+        LedgerError: the ledger's database cannot be used at the start.
+        QueueError: Redis was lost for good.
+        SettingsError: a setting is out of range.
+    """
+    configure_logging(settings.log_level)
+    ledger, label_studio = open_ledger(settings), connect_label_studio(settings)
+    queue = WorkQueue.connect_patiently(settings)
+    name = worker_name()
+    publishing = Publishing(ledger, label_studio, waiting=lambda: queue.publishing.count, name=name)
+    reconciling = Reconciling(ledger, queue, Rescue(queue), settings.max_attempts)
+    worker = PublishWorker(queue, publishing, reconciling, interval_s=settings.reconcile_interval_s, name=name)
+    stopped = threading.Event()
+    # A thread of its own: listing the annotations of a large project takes minutes, in which others want to publish.
+    syncing = threading.Thread(
+        target=Syncing(ledger, label_studio).run_until, args=(stopped, settings.reconcile_interval_s), daemon=True
+    )
+    syncing.start()
+    logger.info(line("publisher ready", name=worker.name))
+    try:
+        worker.run()
+    finally:
+        stopped.set()

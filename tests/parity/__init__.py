@@ -1,0 +1,1 @@
+"""The product against the model card's own loop."""

@@ -1,0 +1,98 @@
+"""docker-compose.yml is valid, and safe in the ways that its comments and the README promise."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compose_spec import PyCompose
+
+ROOT = Path(__file__).parents[3]
+VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
+FILLED_IN = {"REDIS_PASSWORD": "secret"}
+
+
+def composed(text: str) -> dict[str, Any]:
+    """The file as Docker Compose reads it: anchors merged, variables filled in from a minimal `.env`."""
+
+    def fill(match: re.Match[str]) -> str:
+        name, kind, rest = match.groups()
+        if name in FILLED_IN:
+            return FILLED_IN[name]
+        assert kind == "-", f"{name} has neither a value nor a default"
+        return str(rest)
+
+    loaded: dict[str, Any] = yaml.safe_load(VARIABLE.sub(fill, text))
+    return {name: value for name, value in loaded.items() if not name.startswith("x-")}
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def services(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = composed(text)["services"]
+    return found
+
+
+def test_the_file_fits_the_compose_specification(text: str) -> None:
+    parsed = PyCompose.from_yaml(yaml.safe_dump(composed(text)))
+    assert sorted(parsed.service_names()) == ["label-studio", "publisher", "redis", "web", "worker"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("restart: unless-stopped", "restart: sometimes"),
+        ("healthcheck:", "healthchek:"),
+        ("condition: service_healthy", "condition: well"),
+    ],
+)
+def test_the_check_notices_what_the_specification_forbids(text: str, right: str, wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        PyCompose.from_yaml(yaml.safe_dump(composed(text.replace(right, wrong, 1))))
+
+
+def test_every_service_restarts_and_says_whether_it_is_healthy(services: dict[str, Any]) -> None:
+    assert {name: service["restart"] for name, service in services.items()} == dict.fromkeys(services, "unless-stopped")
+    assert all("test" in service["healthcheck"] for service in services.values())
+
+
+def test_redis_keeps_jobs_asks_for_a_password_and_is_not_published(services: dict[str, Any]) -> None:
+    command = " ".join(services["redis"]["command"])
+    assert "--appendonly yes" in command
+    assert "--maxmemory-policy noeviction" in command
+    assert "--requirepass secret" in command
+    assert "ports" not in services["redis"]
+
+
+def test_only_the_worker_gets_a_gpu_and_torch(services: dict[str, Any]) -> None:
+    with_gpu = [name for name, service in services.items() if "deploy" in service]
+    assert with_gpu == ["worker"]
+    dockerfile = services["web"]["build"]["dockerfile"]
+    assert services["publisher"]["build"]["dockerfile"] == dockerfile
+    assert "torch.txt" not in (ROOT / dockerfile).read_text(encoding="utf-8")
+    assert "torch.txt" in (ROOT / services["worker"]["build"]["dockerfile"]).read_text(encoding="utf-8")
+
+
+def test_the_worker_has_no_database(services: dict[str, Any]) -> None:
+    assert "DATABASE_URL" not in services["worker"]["environment"]
+    assert "DATABASE_URL" in services["publisher"]["environment"]
+
+
+def test_no_secret_is_written_into_the_file(text: str) -> None:
+    for line in text.splitlines():
+        if re.search(r"PASSWORD|SECRET|API_KEY|AUTH", line) and not line.lstrip().startswith("#"):
+            assert "${" in line, line
+
+
+def test_the_example_environment_names_every_variable_without_a_default(text: str) -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    required = {match[1] for match in VARIABLE.finditer(text) if match[2] == "?"}
+    assert required
+    assert all(re.search(rf"^{name}=", example, re.MULTILINE) for name in required)

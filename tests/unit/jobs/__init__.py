@@ -1,0 +1,1 @@
+"""What the workers do with an order, an outcome, and what was lost."""

@@ -1,0 +1,133 @@
+"""What Redis or a worker lost is found again, and counted once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from backend.jobs.reconciling import Reconciling, Repairs
+from backend.ledger import State
+from backend.queue import Drop, DroppedJob, LiveJobs
+from backend.queue.names import JUDGE, PUBLISH, REPUBLISH, row_id
+from backend.wire import Order, to_json
+from tests.unit.jobs.desk import VERSION, judged, key, order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from backend.queue import Rescue, WorkQueue
+    from tests.unit.jobs.desk import Desk
+
+
+@dataclass
+class Redis:
+    """A test double of the queue and of what Redis knows about lost jobs."""
+
+    lost: list[DroppedJob] = field(default_factory=list)
+    alive: LiveJobs = field(default_factory=lambda: LiveJobs(frozenset(), frozenset()))
+    enqueued: list[Order] = field(default_factory=list)
+    republished: list[tuple[int, int, str]] = field(default_factory=list)
+
+    def enqueue(self, orders: Sequence[Order]) -> None:
+        self.enqueued += orders
+
+    def republish(self, rows: Iterator[tuple[int, int, str]]) -> None:
+        self.republished += rows
+
+    def dropped(self) -> list[DroppedJob]:
+        return list(self.lost)
+
+    def settle(self, job: DroppedJob) -> None:
+        self.lost.remove(job)
+
+    def live(self) -> LiveJobs:
+        return self.alive
+
+
+def reconcile(desk: Desk, redis: Redis) -> Repairs:
+    return Reconciling(desk.ledger, cast("WorkQueue", redis), cast("Rescue", redis), max_attempts=2).run()
+
+
+def dropped(name: str, drop: Drop, *arguments: Any) -> DroppedJob:  # noqa: ANN401  # JSON
+    return DroppedJob("an-id", name, arguments, drop, "KeyError: 'x'")
+
+
+def test_only_rows_without_a_job_are_put_back(desk: Desk) -> None:
+    desk.ledger.enter([order(1).task, order(2).task], VERSION)
+    desk.ledger.record(judged(3))
+    desk.ledger.record(judged(4))
+    desk.now[0] += timedelta(minutes=1)
+    redis = Redis(alive=LiveJobs(frozenset({row_id(1, 1, VERSION)}), frozenset({row_id(1, 3, VERSION)})))
+    assert reconcile(desk, redis) == Repairs(enqueued=1, republished=1)
+    assert redis.enqueued == [order(2)]
+    assert redis.republished == [(1, 4, VERSION)]
+
+
+def test_an_outcome_on_its_way_is_not_judged_again(desk: Desk) -> None:
+    desk.ledger.enter([order().task], VERSION)
+    desk.now[0] += timedelta(minutes=1)
+    redis = Redis(alive=LiveJobs(frozenset(), frozenset({row_id(1, 1, VERSION)})))
+    assert reconcile(desk, redis) == Repairs()
+
+
+@pytest.mark.parametrize(("drop", "reason"), [(Drop.ABANDONED, "worker_lost"), (Drop.CRASHED, "crashed")])
+def test_a_lost_judge_job_counts_as_a_try(desk: Desk, drop: Drop, reason: str) -> None:
+    desk.ledger.enter([order().task], VERSION)
+    redis = Redis([dropped(JUDGE, drop, to_json(order()))])
+    reconcile(desk, redis)
+    assert desk.told() == (State.QUEUED, reason)
+    assert redis.lost == []
+    entry = desk.ledger.entry(key())
+    assert entry is not None
+    assert entry.attempts == 1
+
+
+def test_a_job_that_never_began_is_no_try(desk: Desk) -> None:
+    desk.ledger.enter([order().task], VERSION)
+    desk.now[0] += timedelta(minutes=1)
+    redis = Redis([dropped(JUDGE, Drop.STUCK, to_json(order()))])
+    assert reconcile(desk, redis) == Repairs(dropped=1, enqueued=1)
+    assert redis.enqueued == [order()]
+
+
+def test_the_outcome_in_a_lost_publish_job_is_kept(desk: Desk) -> None:
+    redis = Redis([dropped(PUBLISH, Drop.ABANDONED, to_json(judged()))])
+    reconcile(desk, redis)
+    assert desk.told() == (State.JUDGED, "worker_lost")
+    assert desk.ledger.judgement(key()) == judged().judgement
+
+
+def test_the_rows_of_a_batch_whose_publisher_died_are_open_at_once(desk: Desk) -> None:
+    for task in (1, 2):
+        desk.ledger.record(judged(task))
+    desk.ledger.claim_for_publishing([key(1), key(2)])
+    redis = Redis([dropped(PUBLISH, Drop.ABANDONED, to_json(judged(1)))])
+    reconcile(desk, redis)
+    assert redis.republished == [(1, 2, VERSION)]
+
+
+def test_write_back_that_crashes_again_and_again_is_given_up_with_its_reason(desk: Desk) -> None:
+    desk.ledger.record(judged())
+    for _ in range(2):
+        reconcile(desk, Redis([dropped(REPUBLISH, Drop.CRASHED, 1, 1, VERSION)]))
+        assert desk.told() == (State.JUDGED, "crashed")
+    reconcile(desk, Redis([dropped(REPUBLISH, Drop.CRASHED, 1, 1, VERSION)]))
+    assert desk.told() == (State.FAILED, "crashed")
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        dropped("os.system", Drop.CRASHED, "true"),
+        dropped(JUDGE, Drop.CRASHED),
+        dropped(JUDGE, Drop.CRASHED, {"no": "order"}),
+        dropped(REPUBLISH, Drop.CRASHED, 1),
+    ],
+)
+def test_a_job_that_nobody_understands_is_removed(desk: Desk, job: DroppedJob) -> None:
+    redis = Redis([job])
+    assert reconcile(desk, redis) == Repairs(dropped=1)
+    assert redis.lost == []

@@ -1,0 +1,1 @@
+"""Label Studio's room, unit by unit."""

@@ -1,0 +1,1 @@
+"""Tests of the reasoning core: no files, no network, no model."""

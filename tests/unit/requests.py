@@ -1,0 +1,77 @@
+"""What Label Studio sends, and a queue that takes it: shared by the tests of the web process."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backend.errors import QueueError
+from backend.queue import QueueCounts, WorkerInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from backend.wire import Order
+
+PAYLOADS = Path(__file__).parents[1] / "payloads"
+CONFIG: str = json.loads((PAYLOADS / "setup.json").read_text())["schema"]
+
+
+def payload(name: str) -> dict[str, Any]:
+    """The body of a request that Label Studio 1.23.2 sent; the labeling config is shortened to what is needed."""
+    body: dict[str, Any] = json.loads((PAYLOADS / f"{name}.json").read_text())
+    return body
+
+
+def task(number: object, **data: object) -> dict[str, Any]:
+    """A task as it stands in /predict."""
+    videos = {"video1": f"/data/{number}_a.mp4", "video2": f"/data/{number}_b.mp4"}
+    return {"id": number, "project": 7, "data": {**videos, "prompt": "a red panda", **data}}
+
+
+class FakeQueue:
+    """A queue that remembers the ids of tasks; `broken` makes it refuse like a Redis that is down."""
+
+    def __init__(self) -> None:
+        self.waiting: list[int] = []
+        self.live: list[WorkerInfo] = []
+        self.broken = False
+
+    def enqueue(self, orders: Iterable[Order], *, at_front: bool = False) -> None:
+        self._check()
+        tasks = [order.task.task for order in orders]
+        self.waiting = [*tasks, *self.waiting] if at_front else [*self.waiting, *tasks]
+
+    def promote(self, orders: Iterable[Order]) -> int:
+        self._check()
+        moved = [order.task.task for order in orders if order.task.task in self.waiting]
+        self.waiting = [*moved, *(task for task in self.waiting if task not in moved)]
+        return len(moved)
+
+    def counts(self) -> QueueCounts:
+        self._check()
+        return QueueCounts(judge_waiting=len(self.waiting), judging=0, publish_waiting=0, publishing=0)
+
+    def workers(self) -> list[WorkerInfo]:
+        self._check()
+        return self.live
+
+    def _check(self) -> None:
+        if self.broken:
+            raise QueueError("Redis cannot be used: connection refused.")
+
+
+def live_worker(**fields: Any) -> WorkerInfo:  # noqa: ANN401  # fields of all kinds
+    """A worker that gave a sign of life just now."""
+    now = datetime.now(UTC)
+    usual = {
+        "role": "judge",
+        "state": "idle",
+        "model_version": "tiny-1",
+        "device": "cpu",
+        "project": None,
+        "task": None,
+    }
+    return WorkerInfo(**{"started": now, "heartbeat": now, **usual, **fields})

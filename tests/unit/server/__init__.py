@@ -1,0 +1,1 @@
+"""Tests of the web process with Flask's test client."""

@@ -1,0 +1,435 @@
+"""The ledger remembers every task once, and never forgets or doubles work."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from backend.errors import (
+    LabelStudioError,
+    LabelStudioUnavailableError,
+    LedgerError,
+    TaskDataError,
+)
+from backend.ledger import Annotation, Key, Ledger, Project, State, Sync
+from backend.ledger.work import ENQUEUE_GRACE, LONGEST_PAUSE, is_blind, pause_after
+from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Verdict
+from backend.wire import Failure, Order, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+VERSION = "tiny-1.contract.engine"
+START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+class SteppedClock:
+    """A test double: a clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, by: timedelta) -> None:
+        self.now += by
+
+
+@pytest.fixture
+def clock() -> SteppedClock:
+    return SteppedClock()
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def ledger(url: str, clock: SteppedClock) -> Iterator[Ledger]:
+    opened = Ledger.open(url, clock=clock)
+    yield opened
+    opened.close()
+
+
+def pair(task: int, project: int = 1) -> PairwiseTask:
+    return PairwiseTask(project, task, f"/a{task}.mp4", f"/b{task}.mp4", "a dog runs", (24.0, 29.97))
+
+
+def judged(task: int = 1, attempt: int = 1, reasoning: str = "seen") -> Outcome:
+    verdicts = {dimension: Verdict(Preference.VIDEO_1) for dimension in Dimension}
+    judgement = Judgement(VERSION, verdicts, reasoning, StopCondition.ANSWERED, False, (), (), ())
+    return Outcome(Order(pair(task), VERSION, attempt), judgement=judgement)
+
+
+def failed(task: int = 1, attempt: int = 1, *, retryable: bool, reason: str = "media") -> Outcome:
+    return Outcome(Order(pair(task), VERSION, attempt), failure=Failure(reason, "no such video", retryable))
+
+
+def key(task: int = 1) -> Key:
+    return Key(1, task, VERSION)
+
+
+def state_of(ledger: Ledger, task: int = 1) -> State:
+    entry = ledger.entry(key(task))
+    assert entry is not None
+    return entry.state
+
+
+def test_entering_returns_just_the_new_tasks_in_the_order_given(ledger: Ledger) -> None:
+    assert ledger.enter([pair(3), pair(1)], VERSION) == [pair(3), pair(1)]
+    assert ledger.enter([pair(2), pair(1), pair(2)], VERSION) == [pair(2)]
+    assert ledger.enter([pair(1)], "another version") == [pair(1)]
+    assert ledger.counts(1, VERSION)[State.QUEUED] == 3
+    assert ledger.counts(1)[State.QUEUED] == 4
+
+
+def test_more_tasks_than_one_statement_takes_are_all_entered(ledger: Ledger) -> None:
+    tasks = [pair(task) for task in range(1, 1702)]
+    assert ledger.enter(tasks, VERSION) == tasks
+    assert len(ledger.due()) == 0, "whoever entered them is still expected to enqueue them"
+
+
+def _enter_the_same(url: str, answers: multiprocessing.Queue[int]) -> None:
+    ledger = Ledger.open(url)
+    answers.put(len(ledger.enter([pair(task) for task in range(1, 301)], VERSION)))
+
+
+def test_three_processes_entering_the_same_tasks_at_once_share_out_each_row_once(url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    answers: multiprocessing.Queue[int] = context.Queue()
+    processes = [context.Process(target=_enter_the_same, args=(url, answers)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    counts = [answers.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(60)
+    assert sum(counts) == 300
+    ledger = Ledger.open(url)
+    assert ledger.counts(1)[State.QUEUED] == 300
+    ledger.close()
+
+
+def test_a_rejected_task_is_failed_with_its_reason_and_never_due(ledger: Ledger, clock: SteppedClock) -> None:
+    ledger.reject(1, 7, VERSION, TaskDataError("task 7 has no prompt"))
+    clock.move(timedelta(hours=1))
+    assert ledger.due() == []
+    [group] = ledger.failures(1)
+    assert (group.reason, group.count, group.message, group.tasks) == ("task_data", 1, "task 7 has no prompt", [7])
+
+
+def test_rejecting_does_not_touch_a_row_that_is_there(ledger: Ledger) -> None:
+    ledger.enter([pair(1)], VERSION)
+    ledger.reject(1, 1, VERSION, TaskDataError("no prompt"))
+    assert state_of(ledger) is State.QUEUED
+
+
+def test_a_corrected_task_counts_as_new(ledger: Ledger) -> None:
+    ledger.reject(1, 1, VERSION, TaskDataError("no prompt"))
+    assert ledger.enter([pair(1)], VERSION) == [pair(1)]
+    assert state_of(ledger) is State.QUEUED
+    ledger.record(failed(retryable=False))
+    assert ledger.enter([pair(1)], VERSION) == [], "the same task failed for good"
+    assert ledger.enter([replace(pair(1), video1="/better.mp4")], VERSION) != []
+
+
+def test_a_judgement_counts_once(ledger: Ledger) -> None:
+    ledger.enter([pair(1)], VERSION)
+    assert ledger.record(judged(reasoning="first")) is State.JUDGED
+    assert ledger.record(judged(reasoning="second")) is State.JUDGED
+    ledger.mark_published(key(), 42)
+    assert ledger.record(judged(reasoning="third")) is State.PUBLISHED
+    kept = ledger.judgement(key())
+    assert kept == judged(reasoning="first").judgement
+
+
+def test_a_failure_after_the_judgement_changes_nothing(ledger: Ledger) -> None:
+    ledger.enter([pair(1)], VERSION)
+    ledger.record(judged())
+    assert ledger.record(failed(attempt=2, retryable=False)) is State.JUDGED
+
+
+def test_a_judgement_that_comes_after_all_beats_a_failure(ledger: Ledger) -> None:
+    ledger.enter([pair(1)], VERSION)
+    assert ledger.record(failed(retryable=False, reason="worker_lost")) is State.FAILED
+    assert ledger.record(judged()) is State.JUDGED
+    entry = ledger.entry(key())
+    assert entry is not None
+    assert (entry.reason, entry.message) == ("", "")
+
+
+def test_an_outcome_without_a_row_is_kept(ledger: Ledger) -> None:
+    assert ledger.record(judged(5)) is State.JUDGED
+    assert ledger.unpublished() == [key(5)]
+
+
+def test_a_retryable_failure_is_due_again_after_a_pause_until_the_tries_are_used_up(
+    ledger: Ledger, clock: SteppedClock
+) -> None:
+    ledger.enter([pair(1)], VERSION)
+    for attempt in (1, 2):
+        assert ledger.record(failed(attempt=attempt, retryable=True)) is State.QUEUED
+        assert ledger.due() == []
+        clock.move(pause_after(attempt))
+        assert ledger.due() == [key()]
+        assert ledger.orders([key()]) == [Order(pair(1), VERSION, attempt + 1)]
+    assert ledger.record(failed(attempt=3, retryable=True)) is State.FAILED
+    assert ledger.orders([key()]) == []
+    [group] = ledger.failures(1, VERSION)
+    assert group.message == "no such video"
+
+
+def test_a_task_whose_worker_died_is_due_at_once(ledger: Ledger) -> None:
+    ledger.enter([pair(1)], VERSION)
+    assert ledger.record(failed(retryable=True, reason="worker_lost")) is State.QUEUED
+    assert ledger.due() == [key()]
+
+
+def test_the_same_failure_told_twice_is_one_attempt(ledger: Ledger) -> None:
+    ledger.enter([pair(1)], VERSION)
+    ledger.record(failed(attempt=1, retryable=True))
+    ledger.record(failed(attempt=1, retryable=True))
+    entry = ledger.entry(key())
+    assert entry is not None
+    assert entry.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("attempts", "seconds"), [(0, 10), (1, 10), (2, 20), (3, 40), (7, LONGEST_PAUSE.total_seconds()), (10**6, 600)]
+)
+def test_the_pause_doubles_up_to_ten_minutes(attempts: int, seconds: float) -> None:
+    assert pause_after(attempts).total_seconds() == seconds
+
+
+def test_an_entered_task_that_nobody_enqueued_becomes_due(ledger: Ledger, clock: SteppedClock) -> None:
+    ledger.enter([pair(1)], VERSION)
+    assert ledger.due() == []
+    clock.move(ENQUEUE_GRACE)
+    assert ledger.due() == [key()]
+
+
+def test_two_publishers_never_hold_the_same_judgement(url: str, ledger: Ledger) -> None:
+    tasks = [pair(task) for task in range(1, 41)]
+    ledger.enter(tasks, VERSION)
+    for task in tasks:
+        ledger.record(judged(task.task))
+    taken: list[Key] = []
+
+    def publisher() -> None:
+        mine = Ledger.open(url, clock=lambda: START)
+        for wanted in ledger.unpublished():
+            taken.extend(claim.key for claim in mine.claim_for_publishing([wanted]))
+        mine.close()
+
+    threads = [threading.Thread(target=publisher) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == [key(task.task) for task in tasks]
+
+
+def test_a_lease_runs_out_and_the_slow_holder_cannot_renew_it(ledger: Ledger, clock: SteppedClock) -> None:
+    ledger.record(judged())
+    [slow] = ledger.claim_for_publishing([key()])
+    assert (slow.task, slow.judgement) == (pair(1), judged().judgement)
+    assert ledger.claim_for_publishing([key()]) == []
+    assert ledger.renew([slow]) == [slow]
+    clock.move(timedelta(minutes=10))
+    [quick] = ledger.claim_for_publishing([key()])
+    assert ledger.renew([slow, quick]) == [quick]
+
+
+def test_the_rows_of_a_publisher_that_died_are_released_together(ledger: Ledger) -> None:
+    for task in (1, 2, 3):
+        ledger.record(judged(task))
+    held, _ = ledger.claim_for_publishing([key(1), key(2)])
+    assert ledger.unpublished() == [key(3)]
+    assert ledger.release(held.token) == 2
+    assert sorted(ledger.unpublished()) == [key(1), key(2), key(3)]
+
+
+def test_the_first_published_prediction_stays(ledger: Ledger) -> None:
+    ledger.record(judged())
+    ledger.mark_published(key(), 42)
+    ledger.mark_published(key(), 43)
+    entry = ledger.entry(key())
+    assert entry is not None
+    assert (entry.state, entry.prediction_id, entry.published_at) == (State.PUBLISHED, 42, START)
+
+
+def test_write_back_that_cannot_pass_now_stays_judged_with_the_reason(ledger: Ledger, clock: SteppedClock) -> None:
+    ledger.record(judged())
+    for attempts in range(1, 6):
+        assert ledger.unpublished() == [key()]
+        ledger.postpone([key()], LabelStudioUnavailableError("connection refused"))
+        assert ledger.unpublished() == []
+        clock.move(pause_after(attempts))
+    entry = ledger.entry(key())
+    assert entry is not None
+    assert (entry.state, entry.reason) == (State.JUDGED, "label_studio_unavailable")
+
+
+def test_write_back_that_can_never_pass_fails_and_can_be_requeued_without_judging_again(ledger: Ledger) -> None:
+    ledger.enter([pair(2)], VERSION)
+    ledger.record(judged(1))
+    ledger.record(failed(2, retryable=False))
+    ledger.give_up(key(1), LabelStudioError("the config has no dimension MQ any more"))
+    assert {group.reason for group in ledger.failures(1)} == {"label_studio", "media"}
+    assert ledger.requeue(1, reasons=["media"]) == 1
+    assert ledger.requeue(1) == 1
+    assert (state_of(ledger, 1), state_of(ledger, 2)) == (State.JUDGED, State.QUEUED)
+    assert ledger.due() == [key(2)]
+
+
+def test_requeueing_leaves_tasks_without_usable_data(ledger: Ledger) -> None:
+    ledger.reject(1, 1, VERSION, TaskDataError("no prompt"))
+    assert ledger.requeue(1) == 0
+
+
+def test_a_deleted_task_is_skipped_and_a_published_one_stays(ledger: Ledger) -> None:
+    ledger.enter([pair(1)], VERSION)
+    ledger.record(judged(2))
+    ledger.record(judged(3))
+    ledger.mark_published(key(3), 42)
+    assert ledger.skip(1, [1, 2, 3], "task_deleted", "gone") == 2
+    assert ledger.counts(1) == {
+        State.QUEUED: 0,
+        State.JUDGED: 0,
+        State.PUBLISHED: 1,
+        State.FAILED: 0,
+        State.SKIPPED: 2,
+    }
+    assert ledger.record(judged(1)) is State.SKIPPED
+
+
+def test_a_prediction_that_vanished_is_published_again(ledger: Ledger) -> None:
+    ledger.record(judged())
+    ledger.mark_published(key(), 42)
+    assert ledger.reopen(1, [1], VERSION) == 1
+    assert ledger.unpublished() == [key()]
+
+
+def test_a_forgotten_project_can_be_done_anew(ledger: Ledger) -> None:
+    ledger.record(judged())
+    ledger.forget(1)
+    assert ledger.judgement(key()) is None
+    assert ledger.enter([pair(1)], VERSION) == [pair(1)]
+
+
+def test_the_blind_slice_is_judged_but_never_published(url: str) -> None:
+    ledger = Ledger.open(url, blind_share=1.0)
+    ledger.enter([pair(1)], VERSION)
+    ledger.record(judged())
+    assert ledger.unpublished() == []
+    assert ledger.claim_for_publishing([key()]) == []
+    [version] = ledger.versions()
+    assert (version.states[State.JUDGED], version.blind) == (1, 1)
+    ledger.close()
+
+
+def test_a_hidden_judgement_is_never_published(ledger: Ledger) -> None:
+    ledger.record(judged())
+    ledger.hide(key())
+    assert ledger.unpublished() == []
+    assert state_of(ledger) is State.JUDGED
+
+
+def test_the_blind_slice_is_stable_nested_and_of_the_share_asked_for() -> None:
+    tasks = range(4000)
+    small = {task for task in tasks if is_blind(1, task, 0.1)}
+    large = {task for task in tasks if is_blind(1, task, 0.3)}
+    assert small < large
+    assert 0.08 < len(small) / 4000 < 0.12
+    assert not any(is_blind(1, task, 0.0) for task in tasks)
+
+
+def test_the_rate_is_of_the_last_five_minutes(ledger: Ledger, clock: SteppedClock) -> None:
+    assert ledger.rate(1) == 0.0
+    ledger.record(judged(1))
+    clock.move(timedelta(minutes=6))
+    for task in range(2, 12):
+        ledger.record(judged(task))
+        clock.move(timedelta(seconds=2))
+    assert ledger.rate(1) == pytest.approx(0.5)
+
+
+def test_a_project_is_kept_as_last_seen(ledger: Ledger) -> None:
+    assert ledger.project(1) is None
+    ledger.remember_project(Project(1, "Dogs", "<View/>"))
+    ledger.remember_project(Project(1, "Cats", "<View></View>"))
+    assert ledger.project(1) == Project(1, "Cats", "<View></View>")
+    assert ledger.projects() == [Project(1, "Cats", "<View></View>")]
+
+
+def test_a_message_that_no_database_takes_is_cleaned_and_cut(ledger: Ledger) -> None:
+    ledger.reject(1, 1, VERSION, TaskDataError("\0bad \ud800" + "x" * 9000))
+    [group] = ledger.failures(1)
+    assert group.message.startswith("bad ?x")
+    assert len(group.message) == 2000
+
+
+def test_one_project_at_a_time_is_due_for_a_sync(ledger: Ledger, clock: SteppedClock) -> None:
+    minute = timedelta(minutes=1)
+    assert ledger.begin_sync(minute) is None
+    ledger.remember_project(Project(1, "Dogs", "<View/>"))
+    assert ledger.begin_sync(minute) == Sync(1, None)
+    assert ledger.begin_sync(minute) is None, "someone else is at it"
+    clock.move(minute)
+    assert ledger.begin_sync(minute) == Sync(1, None), "whoever was at it has died"
+    ledger.end_sync(1, START, 2 * minute)
+    ledger.remember_project(Project(1, "Cats", "<View/>"))
+    assert ledger.begin_sync(minute) is None
+    clock.move(2 * minute)
+    assert ledger.begin_sync(minute) == Sync(1, START)
+
+
+def note(number: int, minute: int = 0, **changes: object) -> Annotation:
+    seen = START + timedelta(minutes=minute)
+    plain = Annotation(number, 1, 10 + number, 3, [{"type": "choices"}], 42, False, 12.5, START, seen, "webhook")
+    return replace(plain, **changes)  # type: ignore[arg-type]  # the names are fields of Annotation
+
+
+def test_annotations_that_arrive_late_do_not_overwrite_newer_ones(ledger: Ledger) -> None:
+    ledger.remember_annotation(note(1, minute=5, lead_time=2.0), note(1, minute=1), note(2))
+    ledger.remember_annotation(note(1, minute=3))
+    assert [one.lead_time for one in ledger.annotations(1)] == [2.0, 12.5]
+    assert list(ledger.annotations(1, tasks=[12])) == [note(2)]
+
+
+def test_only_a_sync_brings_a_deleted_annotation_back(ledger: Ledger) -> None:
+    ledger.remember_annotation(note(1))
+    assert ledger.mark_annotations_deleted([1, 99]) == 1
+    ledger.remember_annotation(note(1, minute=1))
+    assert ledger.annotation_ids(1) == set()
+    ledger.remember_annotation(note(1, minute=1, origin="sync"))
+    assert ledger.annotation_ids(1) == {1}
+
+
+def test_a_database_of_another_schema_version_is_refused(url: str, ledger: Ledger) -> None:
+    engine = create_engine(url)
+    with engine.begin() as db:
+        db.execute(text("UPDATE schema_version SET version = 99"))
+    engine.dispose()
+    with pytest.raises(LedgerError, match="version 99"):
+        Ledger.open(url)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://u:secret@h/db", "sqlite:////no/such/folder/ledger.db"])
+def test_a_database_that_cannot_be_used_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(LedgerError) as caught:
+        Ledger.open(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_naive_time_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(LedgerError, match="time zone"):
+        ledger.remember_annotation(note(1, created_at=datetime(2026, 1, 1)))  # noqa: DTZ001  # the point of the test
