@@ -17,10 +17,12 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
+from rq.utils import as_text
+from rq.worker.base import BaseWorker
 from rq.worker_registration import get_keys
 
 from backend.errors import QueueError, SettingsError
-from backend.queue.names import JUDGE, PUBLISH, REPUBLISH, job_id, judge_id, place_in
+from backend.queue.names import ALIVE, JUDGE, PUBLISH, REPUBLISH, alive_key, job_id, judge_id, place_in
 from backend.wire import to_json
 
 if TYPE_CHECKING:

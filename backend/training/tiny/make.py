@@ -20,7 +20,7 @@ HELD_OUT_SEED = 20_251_018
 
 
 def make_checkpoint(out: Path, *, seed: int, steps: int, pairs: int = 50) -> Measured | None:
-    """Write a checkpoint folder and measure it on `pairs` held-out pairs, if any; without `steps` its weights stay random.
+    """Write a checkpoint folder and measure it on `pairs` held-out pairs, if any; without `steps` weights stay random.
 
     Returns:
         What was measured, which its model card says too.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from backend.ledger import Ledger
 
 VERSION = "tiny-1"
+PUBLISHER = "publisher-1"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CONFIG = label_config("TA", "MQ", "VQ", "OA")
 
@@ -95,7 +96,7 @@ class Desk:
     waiting: int = 0
 
     def __post_init__(self) -> None:
-        self.publishing = Publishing(self.ledger, self.studio, lambda: self.waiting)
+        self.publishing = Publishing(self.ledger, self.studio, lambda: self.waiting, name=PUBLISHER)
 
     def publish(self, *outcomes: Outcome) -> None:
         for left, outcome in zip(range(len(outcomes) - 1, -1, -1), outcomes, strict=True):

@@ -10,10 +10,11 @@ import pytest
 
 from backend.jobs.reconciling import Reconciling, Repairs
 from backend.ledger import State
+from backend.ledger.work import pause_after
 from backend.queue import Drop, DroppedJob, LiveJobs
 from backend.queue.names import JUDGE, PUBLISH, REPUBLISH, row_id
 from backend.wire import Order, to_json
-from tests.unit.jobs.desk import VERSION, judged, key, order
+from tests.unit.jobs.desk import PUBLISHER, VERSION, judged, key, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +28,8 @@ class Redis:
     """A test double of the queue and of what Redis knows about lost jobs."""
 
     lost: list[DroppedJob] = field(default_factory=list)
-    alive: LiveJobs = field(default_factory=lambda: LiveJobs(frozenset(), frozenset()))
+    jobs: LiveJobs = field(default_factory=lambda: LiveJobs(frozenset(), frozenset()))
+    workers: set[str] = field(default_factory=lambda: {PUBLISHER})
     enqueued: list[Order] = field(default_factory=list)
     republished: list[tuple[int, int, str]] = field(default_factory=list)
 
@@ -44,7 +46,10 @@ class Redis:
         self.lost.remove(job)
 
     def live(self) -> LiveJobs:
-        return self.alive
+        return self.jobs
+
+    def alive(self) -> set[str]:
+        return set(self.workers)
 
 
 def reconcile(desk: Desk, redis: Redis) -> Repairs:
@@ -60,7 +65,7 @@ def test_only_rows_without_a_job_are_put_back(desk: Desk) -> None:
     desk.ledger.record(judged(3))
     desk.ledger.record(judged(4))
     desk.now[0] += timedelta(minutes=1)
-    redis = Redis(alive=LiveJobs(frozenset({row_id(1, 1, VERSION)}), frozenset({row_id(1, 3, VERSION)})))
+    redis = Redis(jobs=LiveJobs(frozenset({row_id(1, 1, VERSION)}), frozenset({row_id(1, 3, VERSION)})))
     assert reconcile(desk, redis) == Repairs(enqueued=1, republished=1)
     assert redis.enqueued == [order(2)]
     assert redis.republished == [(1, 4, VERSION)]
@@ -69,7 +74,7 @@ def test_only_rows_without_a_job_are_put_back(desk: Desk) -> None:
 def test_an_outcome_on_its_way_is_not_judged_again(desk: Desk) -> None:
     desk.ledger.enter([order().task], VERSION)
     desk.now[0] += timedelta(minutes=1)
-    redis = Redis(alive=LiveJobs(frozenset(), frozenset({row_id(1, 1, VERSION)})))
+    redis = Redis(jobs=LiveJobs(frozenset(), frozenset({row_id(1, 1, VERSION)})))
     assert reconcile(desk, redis) == Repairs()
 
 
@@ -100,13 +105,23 @@ def test_the_outcome_in_a_lost_publish_job_is_kept(desk: Desk) -> None:
     assert desk.ledger.judgement(key()) == judged().judgement
 
 
-def test_the_rows_of_a_batch_whose_publisher_died_are_open_at_once(desk: Desk) -> None:
+def test_the_rows_of_a_batch_whose_publisher_died_are_soon_open_again(desk: Desk) -> None:
     for task in (1, 2):
         desk.ledger.record(judged(task))
-    desk.ledger.claim_for_publishing([key(1), key(2)])
-    redis = Redis([dropped(PUBLISH, Drop.ABANDONED, to_json(judged(1)))])
-    reconcile(desk, redis)
-    assert redis.republished == [(1, 2, VERSION)]
+    desk.ledger.claim_for_publishing([key(1), key(2)], PUBLISHER)
+    redis = Redis(workers=set())
+    assert reconcile(desk, redis) == Repairs()  # Label Studio may still be busy with what the dead one sent
+    desk.now[0] += pause_after(1)
+    assert reconcile(desk, redis) == Repairs(republished=2)
+    assert sorted(redis.republished) == [(1, 1, VERSION), (1, 2, VERSION)]
+
+
+def test_the_rows_of_a_publisher_that_lives_stay_its_own(desk: Desk) -> None:
+    desk.ledger.record(judged())
+    desk.ledger.claim_for_publishing([key()], PUBLISHER)
+    reconcile(desk, Redis())
+    desk.now[0] += pause_after(1)
+    assert reconcile(desk, Redis()) == Repairs()
 
 
 def test_write_back_that_crashes_again_and_again_is_given_up_with_its_reason(desk: Desk) -> None:
