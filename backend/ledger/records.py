@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from backend.types import Judgement, PairwiseTask
+    from backend.types import Dimension, Judgement, PairwiseTask, Verdict
 
 
 class State(StrEnum):
@@ -139,6 +139,11 @@ class Annotation:
     origin: Literal["webhook", "sync"]
     deleted: bool = False
 
+    @property
+    def bulk(self) -> bool:
+        """Whether Label Studio made it out of a prediction ("Create annotations from predictions"): nobody looked."""
+        return self.parent_prediction is not None and self.lead_time is None
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -153,3 +158,17 @@ class Answered:
     judgement: Judgement | None
     shown: bool
     exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One model version's verdicts on a task, without the conversation that led to them.
+
+    `prediction_id` is the prediction that people were given, None where there is none; `shown` as in `Answered`.
+    """
+
+    task: PairwiseTask
+    model_version: str
+    prediction_id: int | None
+    shown: bool
+    verdicts: Mapping[Dimension, Verdict]

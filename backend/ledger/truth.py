@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from backend.ledger.answers import CHUNK, Answers
-from backend.ledger.records import Answered, Key
+from backend.ledger.records import Answered, Judged, Key
 from backend.ledger.schema import judgement as judgements
 from backend.ledger.schema import work
 from backend.ledger.work import task_of
-from backend.types import Judgement
+from backend.types import Dimension, Judgement, Verdict
 from backend.wire import from_json
 
 if TYPE_CHECKING:
@@ -38,6 +38,18 @@ class Truth(Answers):
             rows = self._judged(project, sorted({annotation.task for annotation in chunk}))
             for annotation in chunk:
                 yield _joined(annotation, rows[annotation.task], model_version)
+
+    def judged(self, project: int) -> Iterator[Judged]:
+        """Every version's verdicts on every judged task of a project, by task; streamed.
+
+        The database takes the verdicts out of the stored JSON, so that the conversations, most of it, stay there.
+        """
+        statement = select(work, judgements.c.body["verdicts"].label("verdicts")).join(judgements)
+        statement = statement.where(work.c.project == project).order_by(work.c.task, work.c.model_version)
+        with self._read() as db:
+            for row in db.execution_options(yield_per=CHUNK).execute(statement).mappings():
+                verdicts = from_json(dict[Dimension, Verdict], row["verdicts"])
+                yield Judged(task_of(row), row["model_version"], row["prediction_id"], row["shown"], verdicts)
 
     def _judged(self, project: int, tasks: Sequence[int]) -> dict[int, list[RowMapping]]:
         statement = select(work, judgements.c.body).join(judgements).order_by(work.c.id)
