@@ -108,7 +108,7 @@ class LedgerIntake:
             LabelConfigError: no task of this config can be judged.
             LedgerError: the ledger cannot be used; nothing was queued.
         """
-        self.take(project, label_config, tasks, opened=len(tasks) == 1 or context is not None)
+        self.take(project, label_config, tasks, opened=len(tasks) == 1 or bool(context))
         return [[] for _ in tasks]
 
     def take(self, project: int | None, label_config: str, tasks: Sequence[object], *, opened: bool) -> Accepted:
