@@ -41,8 +41,8 @@ READY = """() => {
   const all = [...document.querySelectorAll('video')].filter(v => v.readyState === 4 && v.duration > 0);
   return all.length === 2 && all.every(v => !v.seeking);
 }"""
-# The players tell each other of every jump. Where a word still on its way arrives after the next jump, that one is undone;
-# so nothing is pressed before both have stood still for a while.
+# The players tell each other of every jump. A word still on its way would undo the next jump, so nothing is pressed
+# before both have stood still for a while.
 STILL = """() => new Promise(done => {
   const told = () => JSON.stringify([
     [...document.querySelectorAll('.lsf-frames-control')].map(counter => counter.innerText),
