@@ -1,4 +1,4 @@
-"""Measures what is between Label Studio and the model: `python -m backend.bench.pipeline [--json FILE] [--kills N]`.
+"""Measures what is between Label Studio and the model.
 
 A real Redis and a real SQLite ledger of their own, the product's worker and publisher with their default settings, and
 a model server that never answers. A killed worker is measured from `kill -9` until another one begins its task.
@@ -6,28 +6,20 @@ a model server that never answers. A killed worker is measured from `kill -9` un
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import psutil
-import typer
-from rich.console import Console
-from rich.table import Table
-
-from backend.bench.web import Measure
+from backend.bench.report import Measure
 from backend.bootstrap import open_ledger
 from backend.jobs.reconciling import Reconciling
 from backend.ledger.work import ENQUEUE_GRACE
@@ -209,26 +201,3 @@ def _clip(path: Path) -> str:
 def _free_port() -> int:
     with ThreadingHTTPServer(("127.0.0.1", 0), SilentServer) as probe:
         return int(probe.server_address[1])
-
-
-def main(
-    kills: Annotated[int, typer.Option(help="How many workers to kill.")] = 5,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Save the figures here too.")] = None,
-) -> None:
-    """Measure, print, and end with 1 when a limit is missed."""
-    before = f"load average before: {psutil.getloadavg()[0]:.1f}"
-    table = Table("measure", "value", "limit", title=f"The pipeline on {os.cpu_count()} cores ({before})")
-    found = []
-    with tempfile.TemporaryDirectory() as folder, prepared(Path(folder)) as bench:
-        for one in measure(bench, kills):
-            found.append(one)
-            limit = "" if one.limit is None else f"< {one.limit:g} {one.unit}: {'met' if one.passed else 'MISSED'}"
-            table.add_row(one.name, f"{one.value:.3g} {one.unit}", limit)
-    Console().print(table)
-    if json_file is not None:
-        json_file.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
-    raise typer.Exit(0 if all(one.passed for one in found) else 1)
-
-
-if __name__ == "__main__":
-    typer.run(main)
