@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 DIGITS = ("0", "1", "2")
 # What OpenAI-compatible servers commonly allow at most; three digits need far fewer.
 TOP_LOGPROBS = 20
+MOST_IMAGES = 128  # 4 initial pairs and 5 requests for 12
+IMAGE_LIMIT = f'{{"image": {MOST_IMAGES}}}'
 
 
 class OpenAIEngine:
@@ -146,9 +148,19 @@ def _mapped(error: openai.OpenAIError, url: object) -> EngineError:
         case openai.NotFoundError():
             return EngineError(f"The server at {url} does not know this model; check MODEL: {_brief(error)}.")
         case openai.APIStatusError():
-            return EngineError(f"The server at {url} refused the request: {_brief(error)}.")
+            return EngineError(f"The server at {url} refused the request: {_brief(error)}.{_advice(error)}")
         case _:
             return EngineUnavailableError(f"The server at {url} answered with something unreadable: {_brief(error)}.")
+
+
+def _advice(error: Exception) -> str:
+    """What to change on the server, for the two limits that conversations about videos run into."""
+    said = str(error).lower()
+    if "image" in said and ("at most" in said or "limit" in said):
+        return f" A pair may need {MOST_IMAGES} pictures: start vLLM with --limit-mm-per-prompt '{IMAGE_LIMIT}'."
+    if "context length" in said or "max_model_len" in said:
+        return " Start it with a larger --max-model-len, or set MEMORY_WINDOW to keep fewer pictures."
+    return ""
 
 
 def _brief(error: Exception) -> str:

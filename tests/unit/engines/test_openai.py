@@ -174,7 +174,12 @@ def test_a_fault_that_stays_is_retryable_and_names_the_server(status: int) -> No
 @pytest.mark.parametrize(
     ("status", "text", "says"),
     [
-        (400, "At most 8 image(s) may be provided in one request.", "At most 8 image"),
+        (
+            400,
+            "At most 8 image(s) may be provided in one request.",
+            r"At most 8 image.*mm-per-prompt '{\"image\": 128}'",
+        ),
+        (400, "This model's maximum context length is 4096 tokens.", "--max-model-len, or set MEMORY_WINDOW"),
         (401, "bad key", "OPENAI_API_KEY"),
         (404, "The model `m` does not exist.", "check MODEL"),
         (422, "no", "refused the request"),
