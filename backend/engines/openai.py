@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import logging
 import time
 from math import exp
@@ -23,6 +24,7 @@ from backend.types import Completion, DigitOdds, Frame, Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from openai.types.chat import ChatCompletionMessage
     from openai.types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob
 
     from backend.types import Conversation, Message
@@ -103,13 +105,14 @@ def _data_url(frame: Frame) -> str:
 
 
 def _completion(response: object, seconds: float) -> Completion:
-    if not isinstance(response, ChatCompletion) or not response.choices or response.choices[0].message.content is None:
+    text = _text(response.choices[0].message) if isinstance(response, ChatCompletion) and response.choices else None
+    if not isinstance(response, ChatCompletion) or text is None:
         raise EngineUnavailableError("The server answered without a message.")
     choice = response.choices[0]
     usage = response.usage
     details = usage.prompt_tokens_details if usage else None
     return Completion(
-        text=choice.message.content or "",
+        text=text,
         prompt_tokens=usage.prompt_tokens if usage else 0,
         completion_tokens=usage.completion_tokens if usage else 0,
         truncated=choice.finish_reason == "length",
@@ -117,6 +120,16 @@ def _completion(response: object, seconds: float) -> Completion:
         seconds=seconds,
         digits=_digits(choice.logprobs.content or []) if choice.logprobs else (),
     )
+
+
+def _text(message: ChatCompletionMessage) -> str | None:
+    """The reply as the model wrote it: some servers take tool calls out of the text and hand them over beside it."""
+    called = [
+        f'<tool_call>{{"name": {json.dumps(call.function.name)}, "arguments": {call.function.arguments}}}</tool_call>'
+        for call in message.tool_calls or ()
+        if call.type == "function"
+    ]
+    return None if message.content is None and not called else (message.content or "") + "".join(called)
 
 
 def _digits(tokens: Sequence[ChatCompletionTokenLogprob]) -> tuple[DigitOdds, ...]:
