@@ -3,7 +3,7 @@
     python -m tests.integration.process judge SECONDS_PER_REPLY     with shorter times
     python -m tests.integration.process steady SECONDS_PER_REPLY    with the product's own times
     python -m tests.integration.process files SECONDS_PER_REPLY     with the product's own videos and wiring, too
-    python -m tests.integration.process worker                      all of it the product's own
+    python -m tests.integration.process light                       all of it the product's own, without torch
     python -m tests.integration.process publisher
 
 The publisher is the product's own. Other judge workers are put together as `backend.worker.judge` does it, with test
@@ -67,7 +67,9 @@ if __name__ == "__main__":
             settings = load_settings()
             configure_logging(settings.log_level)
             judge_until_stopped(settings, PromptedEngine(float(seconds)), device="test double")
-        case ["worker"]:
+        case ["light"]:
+            for absent in ("torch", "transformers"):
+                sys.modules[absent] = None  # type: ignore[assignment]  # as if it were not installed
             run_judge_worker(load_settings())
         case ["publisher"]:
             run_publisher(load_settings())

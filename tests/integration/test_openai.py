@@ -168,7 +168,7 @@ def test_a_sick_server_fails_the_tasks_it_is_sick_for_and_the_worker_lives_on(
     stack = new_stack(engine="openai", max_attempts=2)
     clip = make_clip(tmp_path / "a.mp4")
     worker = stack._start(
-        "worker",
+        "light",
         ENGINE="openai",
         OPENAI_BASE_URL=sick_server,
         MEDIA_ROOTS=str(tmp_path),
