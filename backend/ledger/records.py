@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class State(StrEnum):
     """Where a task of one model version stands.
 
-    queued -> judged -> published, or failed with a reason; skipped when its task is gone. A judged task of the blind
-    slice stays judged.
+    queued -> judged -> published, or failed with a reason; skipped when its task is gone or was cancelled. A judged
+    task of the blind slice stays judged.
     """
 
     QUEUED = "queued"
@@ -109,6 +109,27 @@ class Project:
     id: int
     title: str
     label_config: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """What is paused: `everything`, or single `projects`."""
+
+    everything: bool
+    projects: frozenset[int]
+
+    def covers(self, project: int) -> bool:
+        """Whether nothing new of the project is begun."""
+        return self.everything or project in self.projects
+
+
+@dataclass(frozen=True, slots=True)
+class Automatic:
+    """A project whose tasks with ids above `after` are taken in by themselves; up to `to` they were looked at."""
+
+    project: int
+    after: int
+    to: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,3 +123,15 @@ annotation = Table(
     Column("deleted", Boolean, nullable=False),
     Index("annotation_by_task", "project", "task"),
 )
+
+# One row per project that anything was ever switched for; project 0 stands for all of them.
+control = Table(
+    "control",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("paused", Boolean, nullable=False),
+    Column("automatic", Boolean, nullable=False),
+    Column("taken_after", BigInteger, nullable=False),
+    Column("taken_to", BigInteger, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)

@@ -26,13 +26,37 @@ from backend.queue.names import ALIVE, JUDGE, PUBLISH, REPUBLISH, alive_key, job
 from backend.wire import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from backend.settings import Settings
     from backend.wire import Order, Outcome
 
 BATCH = 1000  # jobs per round trip
 PUBLISH_TIMEOUT_S = 300
+# One step for Redis: a job is either still in the queue or was never begun. Removing them one by one would look through
+# the whole queue for each. KEYS: the queue; ARGV: what job keys begin with, then what the ids of the jobs begin with.
+WITHDRAW = """
+local withdrawn = 0
+local waiting = redis.call('LRANGE', KEYS[1], 0, -1)
+local kept = {}
+for _, id in ipairs(waiting) do
+  local keep = true
+  for number = 2, #ARGV do
+    if string.sub(id, 1, #ARGV[number]) == ARGV[number] then keep = false end
+  end
+  if keep then
+    kept[#kept + 1] = id
+  else
+    redis.call('DEL', ARGV[1] .. id)
+    withdrawn = withdrawn + 1
+  end
+end
+if withdrawn > 0 then
+  redis.call('DEL', KEYS[1])
+  for _, id in ipairs(kept) do redis.call('RPUSH', KEYS[1], id) end
+end
+return withdrawn
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +142,15 @@ class WorkQueue:
                     self.connection.delete(self.judging.job_class.key_for(name))
                     withdrawn += 1
         return withdrawn
+
+    def withdraw_projects(self, projects: Collection[int] | None) -> int:
+        """Take whatever waits of these projects, or of all, off the queue; the answer is how many jobs."""
+        begins = [f"{JUDGE}-"] if projects is None else [f"{JUDGE}-{project}-" for project in sorted(projects)]
+        if not begins:
+            return 0
+        with mapped_errors():
+            script = self.connection.register_script(WITHDRAW)
+            return int(script(keys=[self.judging.key], args=[self.judging.job_class.key_for(""), *begins]))
 
     def publish(self, outcome: Outcome) -> None:
         """Hand what came of an order to the publisher."""
