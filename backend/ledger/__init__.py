@@ -2,10 +2,12 @@
 
 from backend.ledger.ledger import Ledger
 from backend.ledger.records import (
+    Agreement,
     Annotation,
     Answered,
     Automatic,
     Claim,
+    Compared,
     Effort,
     Entry,
     FailureGroup,
@@ -18,10 +20,12 @@ from backend.ledger.records import (
 )
 
 __all__ = [
+    "Agreement",
     "Annotation",
     "Answered",
     "Automatic",
     "Claim",
+    "Compared",
     "Effort",
     "Entry",
     "FailureGroup",

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from backend.types import Judgement, PairwiseTask
+    from backend.agreement.compare import Comparison
+    from backend.types import Dimension, Judgement, PairwiseTask
 
 
 class State(StrEnum):
@@ -159,6 +160,30 @@ class Annotation:
     updated_at: datetime
     origin: Literal["webhook", "sync"]
     deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One standing answer beside its judgement; `shown` is False in the blind slice, `score` the judgement's own."""
+
+    annotation: int
+    project: int
+    task: int
+    model_version: str
+    shown: bool
+    comparisons: Mapping[Dimension, Comparison]
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How people's answers stand to the judgements of one model version; those of the blind slice apart."""
+
+    project: int
+    model_version: str
+    shown: bool
+    answers: int
+    counts: Mapping[Dimension, Mapping[Comparison, int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,18 @@ from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select
 
 from backend.errors import NoAnswerError, TaskDataError, WorkerLostError
 from backend.ledger.control import CANCELLED, not_paused
-from backend.ledger.database import Database, upsert
+from backend.ledger.database import Database, outdate, upsert
 from backend.ledger.records import Entry, Key, State
+from backend.ledger.schema import annotation, comparison, work
 from backend.ledger.schema import judgement as judgements
-from backend.ledger.schema import work
 from backend.types import Judgement, PairwiseTask
 from backend.wire import Failure, Order, from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+    from sqlalchemy import ColumnElement
 
     from backend.errors import TaskError
     from backend.wire import Outcome
@@ -55,6 +57,11 @@ def key_of(order: Order) -> Key:
 def is_key(key: Key) -> Any:  # noqa: ANN401  # SQLAlchemy's own expression type is not generic here
     """The condition that selects one row."""
     return and_(work.c.project == key.project, work.c.task == key.task, work.c.model_version == key.model_version)
+
+
+def answers_to(key: Key) -> ColumnElement[bool]:
+    """The condition that selects people's annotations of a row's task."""
+    return and_(annotation.c.project == key.project, annotation.c.task == key.task)
 
 
 def sayable(message: str) -> str:
@@ -163,6 +170,7 @@ class Work(Database):
         db.execute(new.on_conflict_do_update(index_elements=["work_id"], set_={"body": new.excluded.body}))
         values = {"state": State.JUDGED, "judged_at": now, "not_before": now, "reason": "", "message": ""}
         db.execute(update(work).where(work.c.id == row["id"]).values(**values, updated_at=now))
+        outdate(db, answers_to(Key(row["project"], row["task"], row["model_version"])))
         return State.JUDGED
 
     def _record_failure(self, db: Connection, row: RowMapping, outcome: Outcome) -> State:
@@ -239,6 +247,7 @@ class Work(Database):
         with self._write() as db:
             db.execute(delete(judgements).where(judgements.c.work_id.in_(mine)))
             db.execute(delete(work).where(work.c.project == project))
+            db.execute(delete(comparison).where(comparison.c.project == project))
 
     def entry(self, key: Key) -> Entry | None:
         """One row, or None where the task was never entered under that model version."""

@@ -71,7 +71,10 @@ class QueueCounts:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """One live worker process. `role` is its queue; `project` and `task` are what it works on now, if anything."""
+    """One live worker process. `role` is its queue; `project` and `task` are what it works on now, if anything.
+
+    `memory_free` and `memory_total` are its GPU's, in bytes, as of its latest job; None without one of its own.
+    """
 
     name: str
     role: str
@@ -82,6 +85,8 @@ class WorkerInfo:
     task: int | None
     started: datetime | None
     heartbeat: datetime | None
+    memory_free: int | None = None
+    memory_total: int | None = None
 
 
 class WorkQueue:
@@ -233,11 +238,17 @@ def _worker(key: str, fields: Mapping[bytes, bytes], running: Iterable[bytes]) -
         task=current[1],
         started=_time(text.get("birth")),
         heartbeat=_time(text.get("last_heartbeat")),
+        memory_free=_bytes(text.get("memory_free")),
+        memory_total=_bytes(text.get("memory_total")),
     )
 
 
 def _name(key: str) -> str:
     return key.removeprefix(BaseWorker.redis_worker_namespace_prefix)
+
+
+def _bytes(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
 
 
 def _time(text: str | None) -> datetime | None:
