@@ -36,6 +36,10 @@ class ExportError(VRThinkerError):
     """A dataset or report cannot be written."""
 
 
+class NoMatchError(VRThinkerError):
+    """A filter was understood, and no task of the project meets it."""
+
+
 class ServiceError(VRThinkerError):
     """A process that the demo needs cannot be installed or started, ended early, or does not answer."""
 

@@ -2,13 +2,17 @@
 
 from backend.ledger.ledger import Ledger
 from backend.ledger.records import (
+    Agreement,
     Annotation,
     Answered,
+    Automatic,
     Claim,
+    Compared,
     Effort,
     Entry,
     FailureGroup,
     Key,
+    Paused,
     Project,
     State,
     Sync,
@@ -16,14 +20,18 @@ from backend.ledger.records import (
 )
 
 __all__ = [
+    "Agreement",
     "Annotation",
     "Answered",
+    "Automatic",
     "Claim",
+    "Compared",
     "Effort",
     "Entry",
     "FailureGroup",
     "Key",
     "Ledger",
+    "Paused",
     "Project",
     "State",
     "Sync",
