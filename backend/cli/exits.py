@@ -5,7 +5,15 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from backend.errors import CheckpointError, EngineError, MediaError, NoAnswerError, SettingsError, TaskDataError
+from backend.errors import (
+    CheckpointError,
+    EngineError,
+    MediaError,
+    NoAnswerError,
+    NothingToExportError,
+    SettingsError,
+    TaskDataError,
+)
 
 if TYPE_CHECKING:
     from backend.errors import VRThinkerError
@@ -21,6 +29,7 @@ class ExitCode(IntEnum):
     MEDIA = 4
     CHECKPOINT = 5
     ENGINE = 6
+    NOTHING_TO_EXPORT = 7
 
 
 EXITS: tuple[tuple[type[VRThinkerError], ExitCode], ...] = (
@@ -30,6 +39,7 @@ EXITS: tuple[tuple[type[VRThinkerError], ExitCode], ...] = (
     (MediaError, ExitCode.MEDIA),
     (CheckpointError, ExitCode.CHECKPOINT),
     (EngineError, ExitCode.ENGINE),
+    (NothingToExportError, ExitCode.NOTHING_TO_EXPORT),
 )
 
 
