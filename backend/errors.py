@@ -40,6 +40,10 @@ class NoMatchError(VRThinkerError):
     """A filter was understood, and no task of the project meets it."""
 
 
+class NothingToExportError(ExportError):
+    """No answer is left after the selection; says what was left out and why."""
+
+
 class ServiceError(VRThinkerError):
     """A process that the demo needs cannot be installed or started, ended early, or does not answer."""
 

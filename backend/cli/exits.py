@@ -11,6 +11,7 @@ from backend.errors import (
     MediaError,
     NoAnswerError,
     NoMatchError,
+    NothingToExportError,
     SettingsError,
     TaskDataError,
 )
@@ -40,6 +41,7 @@ EXITS: tuple[tuple[type[VRThinkerError], ExitCode], ...] = (
     (CheckpointError, ExitCode.CHECKPOINT),
     (EngineError, ExitCode.ENGINE),
     (NoMatchError, ExitCode.NO_MATCH),
+    (NothingToExportError, ExitCode.NO_MATCH),
 )
 
 

@@ -161,3 +161,21 @@ uncompared = Table(
     Column("project", BigInteger, primary_key=True, autoincrement=False),
     Column("task", BigInteger, primary_key=True, autoincrement=False),
 )
+
+# A secret: with it, pseudonyms in a dataset can be traced back to users of Label Studio.
+pseudonym_salt = Table(
+    "pseudonym_salt",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("salt", String(64), nullable=False),
+)
+
+exported = Table(
+    "exported",
+    metadata,
+    Column("annotation", BigInteger, primary_key=True, autoincrement=False),
+    Column("model_version", String(255), primary_key=True),
+    Column("project", BigInteger, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index("exported_by_project", "project"),
+)
