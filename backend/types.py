@@ -92,13 +92,17 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What decoding learnt about one video file: true frame count, frames per second, pixel size."""
+    """What decoding learnt about one video file: true frame count, frames per second, pixel size.
+
+    `sha256` is that of the file's bytes, in hex; empty where it is not known.
+    """
 
     video: VideoNumber
     frames: int
     fps: float
     width: int
     height: int
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,257 +1,93 @@
-"""Measures `vrthinker report`: `python -m backend.bench.report [--json FILE] [--tasks N]`.
-
-A ledger of made-up answers whose judgements have the size of real ones, and the real command in a process of its own.
-"""
+"""Figures for people: tables of what the benches found."""
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import subprocess
-import sys
-import tempfile
-import time
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import psutil
-import typer
-from rich.console import Console
 from rich.table import Table
-from sqlalchemy import create_engine, insert
-
-from backend.bench.web import CONFIG, Measure
-from backend.ledger import Ledger, Project, State
-from backend.ledger.schema import annotation, judgement, work
-from backend.settings import child_environment
-from backend.types import (
-    Clip,
-    Dimension,
-    FrameRef,
-    InspectedFrame,
-    Judgement,
-    Preference,
-    StopCondition,
-    Turn,
-    Verdict,
-)
-from backend.wire import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-PROJECT = 1
-START = datetime(2026, 3, 2, 9, tzinfo=UTC)
-BATCH = 2000
-VERSIONS = ("vrthinker-1.vrthinker-128v1", "vrthinker-2.vrthinker-128v1")
-CHOICES = {Preference.TIE: "Tie", Preference.VIDEO_1: "Video 1", Preference.VIDEO_2: "Video 2"}
-SUBJECTS = ("a red panda", "two dancers", "a paper plane", "an old harbour", "a street cook", "a glass of tea")
-ACTIONS = ("in slow motion", "under neon light", "seen from above", "in heavy rain", "at dawn", "through fog")
-GENERATORS = ("atlas", "boreal", "cirrus")
-MB = 1_000_000
-PEOPLE = 12
-LIMIT_S, LIMIT_MB = 60.0, 500.0
-REPLY = "The first frames look alike; around the middle the motion of one of them stalls. " * 14
+    from backend.bench.engine import EngineBench
+    from backend.bench.frames import FramesBench
+
+GB = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A made-up project: how many tasks, and the shares of them that are blind, have two answers, are judged twice.
+class Measure:
+    """One figure, its unit, and the limit it has to stay under, if there is one."""
 
-    `prompt` stands at the beginning of every prompt.
-    """
+    name: str
+    value: float
+    unit: str
+    limit: float | None = None
 
-    tasks: int
-    blind: float = 0.2
-    twice: float = 0.15
-    both_versions: float = 0.5
-    prompt: str = ""
-
-
-def fill(url: str, made: Made, seed: int = 1) -> None:
-    """Put a made-up project into a new ledger: judgements of two versions, and people who mostly agree with them."""
-    ledger = Ledger.open(url)
-    ledger.remember_project(Project(PROJECT, "Made-up pairs", CONFIG))
-    ledger.close()
-    engine = create_engine(url)
-    rows = _rows(made, random.Random(seed))  # noqa: S311  # made-up data, no secret
-    while batch := list(islice(rows, BATCH)):
-        with engine.begin() as db:
-            for table in (work, judgement, annotation):
-                if values := [row for one in batch for row in one.get(table.name, ())]:
-                    db.execute(insert(table), values)
-    engine.dispose()
+    @property
+    def passed(self) -> bool:
+        """Whether it stays under its limit."""
+        return self.limit is None or self.value < self.limit
 
 
-def _rows(made: Made, dice: random.Random) -> Iterator[dict[str, list[dict[str, Any]]]]:
-    """The rows of one task after the other, by table."""
-    ids = iter(range(1, 100_000_000))
-    template = _body(dice)
-    for task in range(1, made.tasks + 1):
-        shown = dice.random() >= made.blind
-        truth = {d: dice.choices(list(Preference), (2, 4, 4))[0] for d in Dimension}
-        when = START + timedelta(days=90 * task / made.tasks, minutes=dice.random() * 300)
-        asked = {**_work(task, when, dice, shown=shown), "prompt": _prompt(task, made)}
-        works, bodies = [], []
-        first: dict[Dimension, Preference] = {}
-        for number, version in enumerate(VERSIONS if dice.random() < made.both_versions else VERSIONS[:1]):
-            verdicts = {d: _verdict(truth[d], 0.62 + 0.1 * number, dice) for d in Dimension}
-            first = first or {dimension: verdict.preference for dimension, verdict in verdicts.items()}
-            row = next(ids)
-            works.append({**asked, "id": row, "model_version": version, "prediction_id": row if shown else None})
-            bodies.append({"work_id": row, "body": {**template, "model_version": version, **to_json_of(verdicts)}})
-        given = works[0]["prediction_id"] if dice.random() < 0.9 else None
-        people = dice.sample(range(1, PEOPLE + 1), 2 if dice.random() < made.twice else 1)
-        answers = [_annotation(next(ids), task, one, given, truth, first, when, dice) for one in people]
-        yield {"work": works, "judgement": bodies, "annotation": answers}
+def measures_table(title: str, measures: Iterable[Measure]) -> Table:
+    """One row for each figure, with its limit and whether that was met."""
+    shown = Table("measure", "value", "limit", "", title=title)
+    for one in measures:
+        limit = "" if one.limit is None else f"< {one.limit:g} {one.unit}"
+        mark = "" if one.limit is None else "met" if one.passed else "MISSED"
+        shown.add_row(one.name, f"{one.value:.3g} {one.unit}", limit, mark)
+    return shown
 
 
-def _verdict(truth: Preference, skill: float, dice: random.Random) -> Verdict:
-    right = dice.random() < skill
-    preference = truth if right else dice.choices(list(Preference), (2, 5, 4))[0]
-    confidence = min(0.99, max(0.36, dice.gauss(0.85 if right else 0.72, 0.12)))
-    odds = [0.0, 0.0, 0.0]
-    split = dice.random()
-    for place, other in enumerate(o for o in Preference if o != preference):
-        odds[other] = (1 - confidence) * (split if place else 1 - split)
-    odds[preference] = confidence
-    doubtful = confidence < 0.75
-    flipped = dice.random() < 0.3 if doubtful else None
-    return Verdict(preference, (odds[0], odds[1], odds[2]), 0.98, "because " * 30, flipped)
+def frames_table(bench: FramesBench) -> Table:
+    """The rows for people."""
+    title = "Frames against the card's way, " + ", ".join(f"{name} {value}" for name, value in bench.machine.items())
+    columns = ("clip", "frames", "turns", "pictures", "exact", "card exact", "s", "card s", "ratio", "CPU ratio", "")
+    shown = Table(*columns, title=title)
+    for row in bench.rows:
+        times = (f"{row.seconds:.3f}", f"{row.card_seconds:.3f}", f"{row.ratio:.1f}")
+        exact = (f"{row.exact / row.shown:.0%}", f"{row.card_exact / row.shown:.0%}")
+        mark = "" if row.ratio >= row.target else f"< {row.target:g}"
+        counts = (str(row.frames), str(row.turns), str(row.shown))
+        shown.add_row(row.clip, *counts, *exact, *times, f"{row.card_cpu_seconds / row.cpu_seconds:.1f}", mark)
+    return shown
 
 
-def _body(dice: random.Random) -> dict[str, Any]:
-    """A judgement of a real one's size: three turns, 24 inspected frames."""
-    turns = tuple(Turn(REPLY, "select_frames", "", (40, 60), False, 9000, 8000, 300, 2.0) for _ in range(3))
-    frames = tuple(InspectedFrame(FrameRef(1 if n % 2 else 2, 4 * n), 4 * n, 4 * n, n / 6, n // 12) for n in range(24))
-    clips = (Clip(1, 120, 24.0, 1280, 720), Clip(2, 120, 24.0, 1280, 720))
-    seconds = {"total": dice.uniform(5, 30)}
-    whole = Judgement("", {}, REPLY, StopCondition.ANSWERED, False, turns, frames, clips, seconds)
-    return to_json(whole)
+def engine_tables(bench: EngineBench) -> Iterator[Table]:
+    """The ways side by side, where their time went, and what each turn cost."""
+    ways = Table("way", "pairs", "s", "pairs/h", "ratio", "tokens said/s", "GPU memory", title=_told(bench.model))
+    stages = Table(
+        "way", *bench.runs[0].stages, caption=f"seconds, and how many times the least that {_limits(bench)} allow"
+    )
+    for run in bench.runs:
+        memory = f"{run.gpu_bytes / GB:.1f} GB" if run.gpu_bytes else "-"
+        figures = (f"{run.seconds:.2f}", f"{run.pairs_per_hour:.0f}", f"{bench.ratio(run):.2f}")
+        ways.add_row(run.way, str(run.pairs), *figures, f"{run.tokens_per_s:.0f}", memory)
+        stages.add_row(
+            run.way,
+            *(
+                f"{seconds:.2f}" + (f" ({seconds / run.least[stage]:.1f} x)" if run.least.get(stage) else "")
+                for stage, seconds in run.stages.items()
+            ),
+        )
+    yield ways
+    yield stages
+    turns = Table(
+        "turn", *(f"{run.way}: {name}" for run in bench.runs if run.turns for name in ("s", "read", "encoded"))
+    )
+    for number, costs in enumerate(zip(*(run.turns for run in bench.runs if run.turns), strict=True), 1):
+        cells = (cell for cost in costs for cell in (f"{cost.seconds:.2f}", f"{cost.read:.0f}", f"{cost.pictures:.0f}"))
+        turns.add_row(str(number), *cells)
+    turns.caption = "seconds, prompt tokens read anew, pictures encoded, per pair"
+    yield turns
 
 
-def to_json_of(verdicts: dict[Dimension, Verdict]) -> dict[str, Any]:
-    """The verdicts as they stand in a stored judgement."""
-    whole = Judgement("", verdicts, "", StopCondition.ANSWERED, False, (), (), ())
-    return {"verdicts": to_json(whole)["verdicts"]}
+def _limits(bench: EngineBench) -> str:
+    ceilings = bench.ceilings
+    return f"{ceilings.bytes_per_s / GB:.0f} GB/s and {ceilings.flops_per_s / 1e12:.3g} TFLOP/s"
 
 
-def _prompt(task: int, made: Made) -> str:
-    """The prompt of a task; four tasks share one."""
-    dice = random.Random(task // 4)  # noqa: S311  # made-up data, no secret
-    return f"{made.prompt} {dice.choice(SUBJECTS)} {dice.choice(ACTIONS)}, take {task // 4}".strip()
-
-
-def _work(task: int, when: datetime, dice: random.Random, *, shown: bool) -> dict[str, Any]:
-    one, two = dice.sample(GENERATORS, 2)
-    return {
-        "project": PROJECT,
-        "task": task,
-        "video1": f"/data/local-files/?d={one}/{task}.mp4",
-        "video2": f"/data/local-files/?d={two}/{task}.mp4",
-        "player_fps": [24.0, 24.0],
-        "shown": shown,
-        "state": State.PUBLISHED if shown else State.JUDGED,
-        "attempts": 1,
-        "publish_attempts": 1,
-        "reason": "",
-        "message": "",
-        "claim": "",
-        "not_before": when,
-        "entered_at": when,
-        "updated_at": when,
-        "judged_at": when,
-        "published_at": when if shown else None,
-    }
-
-
-def _annotation(
-    identity: int,
-    task: int,
-    person: int,
-    given: int | None,
-    truth: dict[Dimension, Preference],
-    seen: dict[Dimension, Preference],
-    when: datetime,
-    dice: random.Random,
-) -> dict[str, Any]:
-    labels = {}
-    for dimension in Dimension:
-        own = truth[dimension] if dice.random() < 0.8 - person / 60 else dice.choice(list(Preference))
-        labels[dimension] = seen[dimension] if given and dice.random() < 0.35 else own
-    later = when + timedelta(hours=dice.uniform(1, 48))
-    return {
-        "id": identity,
-        "project": PROJECT,
-        "task": task,
-        "completed_by": person,
-        "result": [
-            {"from_name": d.lower(), "to_name": "video1", "type": "choices", "value": {"choices": [CHOICES[label]]}}
-            for d, label in labels.items()
-        ],
-        "parent_prediction": given,
-        "was_cancelled": dice.random() < 0.01,
-        "lead_time": dice.uniform(10, 120),
-        "created_at": later,
-        "updated_at": later,
-        "origin": "sync",
-        "deleted": False,
-    }
-
-
-def measure(folder: Path, tasks: int) -> Iterator[Measure]:
-    """Every figure: the command on a ledger of that many answered tasks."""
-    url = f"sqlite:///{folder}/ledger.db"
-    fill(url, Made(tasks))
-    yield Measure("size of the ledger", (folder / "ledger.db").stat().st_size / MB, "MB")
-    seconds, highest = _run(url, folder / "report")
-    limits = tasks >= 100_000
-    yield Measure(f"report on {tasks:,} answered tasks", seconds, "s", LIMIT_S if limits else None)
-    yield Measure("highest memory meanwhile", highest, "MB", LIMIT_MB)
-    size = sum(file.stat().st_size for file in (folder / "report").iterdir())
-    yield Measure("size of the report", size / MB, "MB")
-
-
-def _run(url: str, out: Path) -> tuple[float, float]:
-    """Seconds and the highest resident memory in MB of one run, looked at every 20 ms."""
-    command = [str(Path(sys.executable).with_name("vrthinker")), "report", str(PROJECT), "--out", str(out)]
-    start, highest = time.perf_counter(), 0.0
-    process = subprocess.Popen(command, env=child_environment({"DATABASE_URL": url}), cwd=out.parent)  # noqa: S603  # our own program
-    watched = psutil.Process(process.pid)
-    while process.poll() is None:
-        try:
-            highest = max(highest, watched.memory_info().rss / MB)
-        except psutil.NoSuchProcess:
-            break
-        time.sleep(0.02)
-    if process.wait() != 0:
-        raise RuntimeError(f"vrthinker report ended with {process.returncode}")
-    return time.perf_counter() - start, highest
-
-
-def main(
-    json_file: Annotated[Path | None, typer.Option("--json", help="Save the figures here too.")] = None,
-    tasks: Annotated[int, typer.Option(min=1, help="How many answered tasks.")] = 100_000,
-) -> None:
-    """Measure, print, and end with 1 when a limit is missed."""
-    before = f"load average before: {psutil.getloadavg()[0]:.1f}"
-    table = Table("measure", "value", "limit", "", title=f"vrthinker report on {os.cpu_count()} cores ({before})")
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        for one in measure(Path(folder), tasks):
-            found.append(one)
-            limit = "" if one.limit is None else f"< {one.limit:g} {one.unit}"
-            mark = "" if one.limit is None else "met" if one.passed else "MISSED"
-            table.add_row(one.name, f"{one.value:.3g} {one.unit}", limit, mark)
-    Console().print(table)
-    if json_file is not None:
-        json_file.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
-    raise typer.Exit(0 if all(one.passed for one in found) else 1)
-
-
-if __name__ == "__main__":
-    typer.run(main)
+def _told(facts: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in facts.items())

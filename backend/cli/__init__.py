@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from backend.cli import alive, demo, doctor, infer, preannotate, processes, project, report, settings
+from backend.cli import alive, bench, demo, doctor, infer, preannotate, processes, project, report, settings, steering
 from backend.cli.exits import exit_code
 from backend.errors import VRThinkerError
 
@@ -21,7 +21,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (infer, demo, project, preannotate, report, doctor, processes, settings, alive):
+    for module in (infer, demo, project, preannotate, report, doctor, bench, processes, settings, alive, steering):
         module.add_to(app)
     return app
 

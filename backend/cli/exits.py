@@ -5,7 +5,16 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from backend.errors import CheckpointError, EngineError, MediaError, NoAnswerError, SettingsError, TaskDataError
+from backend.errors import (
+    CheckpointError,
+    EngineError,
+    MediaError,
+    NoAnswerError,
+    NoMatchError,
+    NothingToExportError,
+    SettingsError,
+    TaskDataError,
+)
 
 if TYPE_CHECKING:
     from backend.errors import VRThinkerError
@@ -21,6 +30,7 @@ class ExitCode(IntEnum):
     MEDIA = 4
     CHECKPOINT = 5
     ENGINE = 6
+    NO_MATCH = 7
 
 
 EXITS: tuple[tuple[type[VRThinkerError], ExitCode], ...] = (
@@ -30,6 +40,8 @@ EXITS: tuple[tuple[type[VRThinkerError], ExitCode], ...] = (
     (MediaError, ExitCode.MEDIA),
     (CheckpointError, ExitCode.CHECKPOINT),
     (EngineError, ExitCode.ENGINE),
+    (NoMatchError, ExitCode.NO_MATCH),
+    (NothingToExportError, ExitCode.NO_MATCH),
 )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend.bootstrap import connect_label_studio
+from backend.bootstrap import connect_label_studio, open_ledger
 from backend.errors import SettingsError
 from backend.settings import load_settings
 
@@ -46,6 +47,10 @@ def init(
     storage: Annotated[
         list[str] | None, typer.Option(help="Folder on Label Studio's machine whose files tasks may name; repeatable.")
     ] = None,
+    auto: Annotated[
+        bool | None,
+        typer.Option("--auto/--no-auto", help="Judge tasks that are added from now on by themselves."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Create or repair a project: labeling config, ML backend, webhook. What is right already is left alone.
@@ -56,6 +61,7 @@ def init(
     Examples:
       vrthinker init --title "Pairs of May"
       vrthinker init --project 7 --backend-url http://web:9090
+      vrthinker init --project 7 --auto
     """  # noqa: D301  # \b keeps the help's line breaks
     from backend.label_studio.project import TITLE, connect
 
@@ -66,6 +72,8 @@ def init(
     try:
         target = _target(client, settings, project, title, config, backend_url, tuple(storage or ()))
         connected = connect(client, target, project=project, title=title)
+        if auto is not None:
+            connected = replace(connected, changes=connected.changes + _switch(client, settings, connected, auto=auto))
     finally:
         client.close()
     _show_connected(connected, settings, as_json=as_json)
@@ -101,6 +109,24 @@ def _target(
         webhook_secret=settings.webhook_secret.get_secret_value(),
         storage_paths=storage,
     )
+
+
+def _switch(
+    client: LabelStudioClient, settings: Settings, connected: ConnectedProject, *, auto: bool
+) -> tuple[str, ...]:
+    """Turn auto mode on or off; what changed."""
+    number, ledger = connected.project.id, open_ledger(settings)
+    try:
+        if ledger.is_automatic(number) == auto:
+            return ()
+        if not auto:
+            ledger.take_when_asked(number)
+            return ("new tasks are judged when they are asked for",)
+        newest = client.newest_task(number)
+        ledger.take_automatically(number, newest)
+        return (f"tasks after {newest} are judged by themselves" if newest else "new tasks are judged by themselves",)
+    finally:
+        ledger.close()
 
 
 def _read(path: Path) -> str:

@@ -5,19 +5,26 @@ What was neither written by a person nor by the model for that answer is left ou
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from backend.reasoning.rollout import begin, context, step, supply
-from backend.types import Completion, Dimension
+from backend.reasoning.contract import CONTRACTS
+from backend.reasoning.naming import dimensions_of
+from backend.reasoning.reply import parse_reply
+from backend.reasoning.rollout import begin, context, neutralise, step, supply
+from backend.types import Answer, Completion, Dimension
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from backend.export.record import Opinion, Record
     from backend.reasoning.contract import Contract
-    from backend.types import Conversation, Frame, InspectedFrame, Labels
+    from backend.reasoning.rollout import Rollout
+    from backend.types import Conversation, Frame, InspectedFrame, Labels, Turn
+
+MARKUP = re.compile(r"<(?=\s*/?\s*(?:think|snapshot|answer|recommend answer|tool_call)\s*>)", re.IGNORECASE)
 
 
 class TraceSource(StrEnum):
@@ -26,6 +33,13 @@ class TraceSource(StrEnum):
     MODEL = "model"  # the person agreed: the model's own last reply, to the letter
     PERSON = "person"  # every label that the person changed comes with the person's own rationale
     LABELS_ONLY = "labels_only"  # nobody wrote reasoning for these labels: the reply is the answer alone
+
+
+class Unfit(StrEnum):
+    """Why a record makes no training example."""
+
+    LABELS_MISSING = "labels_missing"  # the person did not label all four dimensions
+    OTHER_CONTRACT = "other_contract"  # the conversation cannot be replayed word for word by this program
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +55,23 @@ class Example:
     trace_source: TraceSource
 
 
-def example_of(record: Record, contract: Contract, draw: Callable[[InspectedFrame], Frame]) -> Example | None:
-    """The example of a record; None where the person did not label all four dimensions, or `contract` is another one.
+def contract_for(model_version: str, present: Contract) -> Contract | None:
+    """The contract that a model version names, `present` with its settings where it is that one; None: not known."""
+    for contract in (present, *CONTRACTS.values()):
+        if re.search(rf"\.{re.escape(contract.name)}v{contract.version}(?:\.|$)", model_version):
+            return contract
+    return None
 
-    `draw` gives the picture of an inspected frame.
-    """
+
+def example_of(record: Record, contract: Contract | None, draw: Callable[[InspectedFrame], Frame]) -> Example | Unfit:
+    """The example of a record, asked as `contract` says (None: nobody knows how); `draw` gives a frame's picture."""
     if len(record.human) < len(Dimension):
-        return None
-    prompt = _replayed(record, contract, draw)
-    if prompt is None:
-        return None
-    said = record.judgement.turns[-1].reply
-    chosen, source = _chosen(record, said)
+        return Unfit.LABELS_MISSING
+    prompt = _replayed(record, contract, draw) if contract else None
+    if prompt is None or contract is None:
+        return Unfit.OTHER_CONTRACT
+    said = neutralise(record.judgement.turns[-1].reply)
+    chosen, source = _chosen(record, said, contract)
     return Example(prompt, said, chosen, source)
 
 
@@ -69,29 +88,53 @@ def _replayed(record: Record, contract: Contract, draw: Callable[[InspectedFrame
             if tuple(frame.ref for frame in now) != rollout.wanted:
                 return None
             rollout = supply(rollout, [draw(frame) for frame in now])
+        after = _stepped(rollout, turn)
+        if after is None:
+            return None
         if place == len(judgement.turns) - 1:
             return context(rollout)
-        rollout = step(rollout, Completion(turn.reply, turn.prompt_tokens, turn.completion_tokens))
+        rollout = after
     return None
 
 
-def _chosen(record: Record, said: str) -> tuple[str, TraceSource]:
-    if record.human == record.model:
-        return said, TraceSource.MODEL
-    answer = answer_text(record.human)
+def _stepped(rollout: Rollout, turn: Turn) -> Rollout | None:
+    """The rollout after this turn's reply; None where another thing came of it at the time."""
+    for truncated in (False, True):  # which of the two it was only the note tells
+        after = step(rollout, Completion(turn.reply, turn.prompt_tokens, turn.completion_tokens, truncated=truncated))
+        again = after.turns[-1]
+        if (again.outcome, again.note, again.served) == (turn.outcome, turn.note, turn.served):
+            return after
+    return None
+
+
+def _chosen(record: Record, said: str, contract: Contract) -> tuple[str, TraceSource]:
+    """The reply that ends in the person's labels, and who wrote its reasons."""
     opinions = record.opinions
-    changed = [d for d, opinion in opinions.items() if opinion.human != opinion.model]
-    if all(opinions[d].rationale_edited and opinions[d].human_rationale.strip() for d in changed):
-        return f"<Think>{_reasons(opinions)}</Think>\n{answer}", TraceSource.PERSON
+    changed = [opinion for opinion in opinions.values() if opinion.human != opinion.model]
+    edited = any(opinion.rationale_edited and opinion.human_rationale.strip() for opinion in opinions.values())
+    answer = answer_text(record.human)
+    if edited and all(opinion.rationale_edited and opinion.human_rationale.strip() for opinion in changed):
+        reply = f"<Think>{_reasons(opinions)}</Think>\n{answer}"
+        if _says(reply, record.human, contract):
+            return reply, TraceSource.PERSON
+    if not changed and _says(said, record.human, contract):
+        return said, TraceSource.MODEL
     return answer, TraceSource.LABELS_ONLY
 
 
+def _says(reply: str, labels: Labels, contract: Contract) -> bool:
+    """Whether the product itself would read these labels out of the reply."""
+    read = parse_reply(reply, contract)
+    return isinstance(read, Answer) and dict(read.labels) == dict(labels)
+
+
 def _reasons(opinions: Mapping[Dimension, Opinion]) -> str:
-    """The rationales as the person left them, one for each dimension that has any."""
+    """The rationales as the person left them, one for each dimension that has any; nothing in them acts as markup."""
     lines = []
     for dimension, opinion in opinions.items():
-        if text := opinion.human_rationale.strip():
-            lines.append(text if dimension.value in text else f"{dimension}: {text}")
+        if text := neutralise(MARKUP.sub("< ", opinion.human_rationale)).strip():
+            first = text.partition("\n")[0]
+            lines.append(text if dimension in dimensions_of(first) else f"{dimension}: {text}")
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """One training example in the shape that each trainer reads. Pure: examples in, JSON objects out.
 
 Sources: TRL dataset formats (conversational vision SFT and DPO), ms-swift custom datasets, LLaMA-Factory's ShareGPT
-format, the `message_list` of VR-Thinker's own training code, VideoAlign's CSV columns.
+format, the `message_list` of VR-Thinker's own training code, the CSV columns of VideoAlign's training guide.
 """
 
 from __future__ import annotations
@@ -11,17 +11,23 @@ from typing import TYPE_CHECKING, Any
 from backend.types import Dimension, Frame, Preference, Text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from backend.export.conversation import Example
     from backend.export.record import Record
-    from backend.types import Conversation, Message
+    from backend.types import Conversation, FrameRef, Message
 
 IMAGE = "<image>"
 VIDEOALIGN = {Preference.VIDEO_1: "A", Preference.VIDEO_2: "B", Preference.TIE: "same"}
+VIDEOALIGN_COLUMNS = (
+    *("path_A", "path_B", "prompt", "VQ", "MQ", "TA", "Overall"),
+    *("fps_A", "num_frames_A", "fps_B", "num_frames_B"),
+)
 
 
-def images_of(example: Example, paths: dict[int, str]) -> list[str]:
-    """The picture files of an example in the order in which the model sees them; `paths` by `id` of the frame."""
-    return [paths[id(part)] for message in example.prompt for part in message.parts if isinstance(part, Frame)]
+def images_of(example: Example, paths: Mapping[FrameRef, str]) -> list[str]:
+    """The picture files of an example in the order in which the model sees them."""
+    return [paths[part.ref] for message in example.prompt for part in message.parts if isinstance(part, Frame)]
 
 
 def trl_sft(example: Example, images: list[str]) -> dict[str, Any]:
@@ -40,14 +46,24 @@ def trl_dpo(example: Example, images: list[str]) -> dict[str, Any]:
 
 
 def ms_swift(example: Example, images: list[str]) -> dict[str, Any]:
-    """`messages` with `<image>` marks and `images`; `rejected_response` makes the row fit RLHF as well."""
-    row = {"messages": [*_marked(example.prompt), {"role": "assistant", "content": example.chosen}], "images": images}
-    return row if example.chosen == example.rejected else {**row, "rejected_response": example.rejected}
+    """`messages` with `<image>` marks and `images`, for supervised fine-tuning with ms-swift."""
+    return {"messages": [*_marked(example.prompt), _said(example.chosen)], "images": images}
+
+
+def ms_swift_pair(example: Example, images: list[str]) -> dict[str, Any]:
+    """The same with the reply that was not wanted, for `swift rlhf`."""
+    return {**ms_swift(example, images), "rejected_response": _plain(example.rejected)}
 
 
 def llama_factory(example: Example, images: list[str]) -> dict[str, Any]:
     """ShareGPT with OpenAI's role names; `dataset_info` says so to LLaMA-Factory."""
-    return {"messages": [*_marked(example.prompt), {"role": "assistant", "content": example.chosen}], "images": images}
+    return ms_swift(example, images)
+
+
+def llama_factory_pair(example: Example, images: list[str]) -> dict[str, Any]:
+    """The same as a ranking of two replies."""
+    chosen, rejected = _said(example.chosen), _said(example.rejected)
+    return {"messages": _marked(example.prompt), "chosen": chosen, "rejected": rejected, "images": images}
 
 
 def message_list(example: Example, images: list[str]) -> dict[str, Any]:
@@ -63,15 +79,25 @@ def message_list(example: Example, images: list[str]) -> dict[str, Any]:
     return {"message_list": [*messages, _typed_reply(example.chosen)]}
 
 
-def video_align(record: Record) -> dict[str, Any]:
-    """VideoAlign's pairwise row: the two files, the prompt, and A, B or same per dimension."""
-    human = record.human
-    labels = {str(d): VIDEOALIGN[human[d]] if d in human else "" for d in Dimension}
-    return {"path_A": record.video1, "path_B": record.video2, "prompt": record.prompt, **labels}
+def video_align(record: Record) -> list[str] | None:
+    """VideoAlign's pairwise row, in the order of its columns: A, B or same per dimension, then each video's rates.
+
+    None where it would be incomplete, because its reader takes no gaps.
+    """
+    human, clips = record.human, record.judgement.clips
+    if len(human) < len(Dimension) or len(clips) != 2:
+        return None
+    labels = [VIDEOALIGN[human[d]] for d in (Dimension.VQ, Dimension.MQ, Dimension.TA, Dimension.OA)]
+    rates = [text for clip in clips for text in (f"{clip.fps:g}", str(clip.frames))]
+    return [record.video1, record.video2, record.prompt, *labels, *rates]
 
 
-def dataset_info(files: dict[str, str]) -> dict[str, Any]:
-    """LLaMA-Factory's `dataset_info.json` for files by dataset name."""
+def dataset_info(files: Mapping[str, str]) -> dict[str, Any]:
+    """LLaMA-Factory's `dataset_info.json` for files by dataset name; a name that ends in `_pairs` is a ranking."""
+    return {name: _dataset(file, ranking=name.endswith("_pairs")) for name, file in files.items()}
+
+
+def _dataset(file: str, *, ranking: bool) -> dict[str, Any]:
     tags = {
         "role_tag": "role",
         "content_tag": "content",
@@ -79,15 +105,10 @@ def dataset_info(files: dict[str, str]) -> dict[str, Any]:
         "assistant_tag": "assistant",
         "system_tag": "system",
     }
-    return {
-        name: {
-            "file_name": file,
-            "formatting": "sharegpt",
-            "columns": {"messages": "messages", "images": "images"},
-            "tags": tags,
-        }
-        for name, file in files.items()
-    }
+    columns = {"messages": "messages", "images": "images"}
+    if ranking:
+        columns |= {"chosen": "chosen", "rejected": "rejected"}
+    return {"file_name": file, "formatting": "sharegpt", "ranking": ranking, "columns": columns, "tags": tags}
 
 
 def _typed(conversation: Conversation) -> list[dict[str, Any]]:
@@ -108,5 +129,13 @@ def _marked(conversation: Conversation) -> list[dict[str, Any]]:
 
 
 def _mark(message: Message) -> str:
-    """The message as one string; a literal `<image>` in outside text is broken up, or it would ask for a picture."""
-    return "".join(IMAGE if isinstance(part, Frame) else part.text.replace(IMAGE, "< image>") for part in message.parts)
+    return "".join(IMAGE if isinstance(part, Frame) else _plain(part.text) for part in message.parts)
+
+
+def _said(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": _plain(text)}
+
+
+def _plain(text: str) -> str:
+    """The text, a literal `<image>` in it broken up, or it would ask for a picture."""
+    return text.replace(IMAGE, "< image>")

@@ -5,27 +5,40 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from backend.agreement.compare import Comparison, compare_labels
 from backend.label_studio.convert import rationales_of, read_labels
+from backend.label_studio.wording import printable
 from backend.types import Dimension
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from backend.label_studio.layout import Layout
-    from backend.ledger import Answered
+    from backend.ledger import Annotation, Answered
     from backend.types import Judgement, Labels, Preference, Verdict
 
 Split: TypeAlias = Literal["train", "validation"]
 VALIDATION_SHARE = 0.1
 
 
+class Exposure(StrEnum):
+    """Whether the person had seen the model's answer. Agreement of the three means different things: never mix them."""
+
+    SHOWN = "shown"  # Label Studio says that the answer was made from this very prediction
+    BLIND = "blind"  # the judgement was never shown to anybody
+    UNKNOWN = "unknown"  # it may have been on the screen, but the answer was not made from it
+
+
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """Both labels for one dimension, None where there is none, and the rationale before and after the person."""
+    """Both labels for one dimension, None where there is none, and the rationale before and after the person.
+
+    `model_rationale` is as the screen showed it. `rationale_asked` says that the person had it to change, or wrote one.
+    """
 
     model: Preference | None
     human: Preference | None
@@ -34,11 +47,12 @@ class Opinion:
     order_dependent: bool | None
     model_rationale: str
     human_rationale: str
+    rationale_asked: bool = True
 
     @property
     def rationale_edited(self) -> bool:
-        """Whether the person wrote other words than the model's."""
-        return self.human_rationale.strip() != self.model_rationale.strip()
+        """Whether the person wrote other words than the model's, or took them away."""
+        return self.rationale_asked and self.human_rationale.strip() != self.model_rationale.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,7 @@ class Record:
 
     `exact` says that the person was given just this judgement; `shown` is False in the blind slice; `bulk` marks
     answers made by "Create annotations from predictions", which nobody looked at. `problems` are labels that mean
-    nothing in the project's labeling config.
+    nothing in the project's labeling config, and whatever else keeps the record from being used.
     """
 
     project: int
@@ -68,6 +82,18 @@ class Record:
     updated_at: datetime
     problems: tuple[str, ...]
     judgement: Judgement
+
+    @property
+    def name(self) -> str:
+        """What it is called in every file of a dataset."""
+        return f"{self.project}-{self.task}-{self.annotation}"
+
+    @property
+    def exposure(self) -> Exposure:
+        """Whether the person had seen this judgement."""
+        if self.exact:
+            return Exposure.SHOWN
+        return Exposure.UNKNOWN if self.shown else Exposure.BLIND
 
     @property
     def human(self) -> Labels:
@@ -104,7 +130,10 @@ def record_of(answered: Answered, layout: Layout, annotator: str) -> Record | No
         model_version=judgement.model_version,
         opinions={
             dimension: _opinion(
-                judgement.verdicts.get(dimension), reading.labels.get(dimension), written.get(dimension)
+                judgement.verdicts.get(dimension),
+                reading.labels.get(dimension),
+                written.get(dimension),
+                asked=dimension in layout.rationales and (answered.exact or dimension in written),
             )
             for dimension in Dimension
         },
@@ -115,12 +144,12 @@ def record_of(answered: Answered, layout: Layout, annotator: str) -> Record | No
         lead_time=annotation.lead_time,
         created_at=annotation.created_at,
         updated_at=annotation.updated_at,
-        problems=reading.problems,
+        problems=(*reading.problems, *_unlabelled(layout, annotation, reading.labels)),
         judgement=judgement,
     )
 
 
-def _opinion(verdict: Verdict | None, human: Preference | None, written: str | None) -> Opinion:
+def _opinion(verdict: Verdict | None, human: Preference | None, written: str | None, *, asked: bool) -> Opinion:
     model = verdict.preference if verdict else None
     return Opinion(
         model=model,
@@ -128,9 +157,22 @@ def _opinion(verdict: Verdict | None, human: Preference | None, written: str | N
         comparison=compare_labels(model, human),
         confidence=verdict.confidence if verdict else None,
         order_dependent=verdict.order_dependent if verdict else None,
-        model_rationale=verdict.rationale if verdict else "",
+        model_rationale=printable(verdict.rationale) if verdict else "",
         human_rationale=written or "",
+        rationale_asked=asked,
     )
+
+
+def _unlabelled(layout: Layout, annotation: Annotation, labels: Labels) -> Iterator[str]:
+    """Dimensions without a label, with the answers that stand in controls of some other labeling config."""
+    missing = [dimension.value for dimension in Dimension if dimension not in labels]
+    if not missing:
+        return
+    ours = {control.name for control in layout.choices.values()}
+    given = {str(item.get("from_name")) for item in annotation.result if item.get("type") == "choices"}
+    others = ", ".join(sorted(given - ours))
+    hint = f"; it answers controls that are none of theirs: {others:.100}" if others else ""
+    yield f"no usable label for {', '.join(missing)}{hint}"
 
 
 def split_of(prompt: str) -> Split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, TypeAlias
 
 from backend.errors import MediaError
@@ -178,7 +179,7 @@ class Video:
             header = capture.header
             width, height = darkroom.original or (header.width, header.height)
             fps = header.fps or ((total - 1) / capture.seconds if capture.seconds else 0.0)
-            self._clip = Clip(self._number, total, fps, width, height)
+            self._clip = Clip(self._number, total, fps, width, height, _digest(self._path))
         wanted = {self._index(slot) for slot in slots}
         self._keep({index: picture for index, picture in developed.items() if index in wanted})
 
@@ -195,3 +196,12 @@ class Video:
         self._pictures.update(pictures)
         if self._shelf and self._clip:
             self._shelf.put(self._clip, pictures)
+
+
+def _digest(path: Path) -> str:
+    """Of the file's bytes, so that an export can tell a video from the one that was judged; empty if it is gone."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -2,14 +2,18 @@
 
 from backend.ledger.ledger import Ledger
 from backend.ledger.records import (
+    Agreement,
     Annotation,
     Answered,
+    Automatic,
     Claim,
+    Compared,
     Effort,
     Entry,
     FailureGroup,
     Judged,
     Key,
+    Paused,
     Project,
     State,
     Sync,
@@ -17,15 +21,19 @@ from backend.ledger.records import (
 )
 
 __all__ = [
+    "Agreement",
     "Annotation",
     "Answered",
+    "Automatic",
     "Claim",
+    "Compared",
     "Effort",
     "Entry",
     "FailureGroup",
     "Judged",
     "Key",
     "Ledger",
+    "Paused",
     "Project",
     "State",
     "Sync",

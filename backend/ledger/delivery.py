@@ -8,11 +8,11 @@ from uuid import uuid4
 
 from sqlalchemy import and_, select, tuple_, update
 
-from backend.ledger.database import Database
+from backend.ledger.database import Database, outdate
 from backend.ledger.records import Claim, Key, State
 from backend.ledger.schema import judgement as judgements
 from backend.ledger.schema import work
-from backend.ledger.work import is_key, pause_after, sayable, task_of
+from backend.ledger.work import answers_to, is_key, pause_after, sayable, task_of
 from backend.types import Judgement
 from backend.wire import from_json
 
@@ -102,6 +102,7 @@ class Delivery(Database):
                 statement = update(work).where(is_key(key), work.c.state != State.PUBLISHED)
                 done = {"prediction_id": prediction_id, "claim": "", "reason": "", "message": ""}
                 db.execute(statement.values(**values, **done))
+                outdate(db, answers_to(key))
 
     def postpone(self, keys: Sequence[Key], error: TaskError) -> None:
         """Write-back did not pass this time: the rows stay judged with the reason, and are due after a pause."""
@@ -130,6 +131,7 @@ class Delivery(Database):
         with self._write() as db:
             statement = update(work).where(is_key(key), work.c.state == State.JUDGED)
             db.execute(statement.values(shown=False, claim="", updated_at=self._clock()))
+            outdate(db, answers_to(key))
 
     def reopen(self, project: int, tasks: Sequence[int], model_version: str) -> int:
         """Publish again what is no longer in Label Studio, e.g. predictions that someone deleted.

@@ -23,6 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from backend.types import Dimension
+
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
@@ -122,4 +124,58 @@ annotation = Table(
     Column("origin", String(16), nullable=False),
     Column("deleted", Boolean, nullable=False),
     Index("annotation_by_task", "project", "task"),
+)
+
+# One row per project that anything was ever switched for; project 0 stands for all of them.
+control = Table(
+    "control",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("paused", Boolean, nullable=False),
+    Column("automatic", Boolean, nullable=False),
+    Column("taken_after", BigInteger, nullable=False),
+    Column("taken_to", BigInteger, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# What came of comparing each answer with the judgement beside it, so that counting agreement reads no reasoning.
+# Columns are named like the dimensions, and hold `agreement.compare.Comparison`s; `score` is that of the judgement.
+comparison = Table(
+    "comparison",
+    metadata,
+    Column("annotation", BigInteger, primary_key=True, autoincrement=False),
+    Column("project", BigInteger, nullable=False),
+    Column("task", BigInteger, nullable=False),
+    Column("model_version", String(255), nullable=False),
+    Column("shown", Boolean, nullable=False),
+    *(Column(dimension.value, String(16), nullable=False) for dimension in Dimension),
+    Column("score", Float),
+    Index("comparison_by_task", "project", "task"),
+    Index("comparison_by_outcome", "project", "model_version", "shown", *(dimension.value for dimension in Dimension)),
+)
+
+# Tasks whose answers or judgements have changed since they were compared.
+uncompared = Table(
+    "uncompared",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("task", BigInteger, primary_key=True, autoincrement=False),
+)
+
+# A secret: with it, pseudonyms in a dataset can be traced back to users of Label Studio.
+pseudonym_salt = Table(
+    "pseudonym_salt",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("salt", String(64), nullable=False),
+)
+
+exported = Table(
+    "exported",
+    metadata,
+    Column("annotation", BigInteger, primary_key=True, autoincrement=False),
+    Column("model_version", String(255), primary_key=True),
+    Column("project", BigInteger, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index("exported_by_project", "project"),
 )

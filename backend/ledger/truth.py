@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 class Truth(Answers):
     """Reads answers and judgements together, streamed, so that a hundred thousand of them fit in little memory."""
 
-    def answered(self, project: int, model_version: str | None = None) -> Iterator[Answered]:
-        """Every annotation of a project that stands (deleted and skipped ones are marked, not left out), by task.
+    def answered(
+        self, project: int, model_version: str | None = None, *, tasks: Sequence[int] | None = None
+    ) -> Iterator[Answered]:
+        """Every annotation of a project, or of some tasks; deleted and skipped ones are marked, not left out.
 
         Joined to the prediction that the annotator was given (`parent_prediction`). Without one, to the row of
         `model_version`, or where none is named to the task's first judgement; `exact` tells the two apart.
         """
-        annotations = self.annotations(project)
+        annotations = self.annotations(project, tasks)
         while chunk := list(islice(annotations, CHUNK)):
             rows = self._judged(project, sorted({annotation.task for annotation in chunk}))
             for annotation in chunk:

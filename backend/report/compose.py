@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.errors import SettingsError
+from backend.export.record import pseudonym
 from backend.label_studio.layout import parse_layout
 from backend.report.agreement import Beside, beside, groups, parts
 from backend.report.contest import contests
@@ -18,7 +19,7 @@ from backend.report.people import people
 from backend.types import Dimension, Preference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -57,7 +58,9 @@ def report_on(
         )
     _check_versions(ledger, project, wanted)
     gathered = gather(ledger, project, parse_layout(known.label_config), wanted, told)
-    return compose(gathered, known, wanted, Look(ledger, project, draw), made_at)
+    salt = ledger.pseudonym_salt(project)
+    names = [pseudonym(user, project, salt) for user in gathered.annotators.numbers]
+    return compose(gathered, known, wanted, Look(ledger, project, draw), names, made_at)
 
 
 def _check_versions(ledger: Ledger, project: int, wanted: Wanted) -> None:
@@ -67,13 +70,14 @@ def _check_versions(ledger: Ledger, project: int, wanted: Wanted) -> None:
         raise SettingsError(f"--model-version {unknown[0]}: project {project} has no such version. There are: {there}.")
 
 
-def compose(gathered: Gathered, project: Project, wanted: Wanted, look: Look, made_at: datetime) -> Report:
-    """Every figure."""
-    names = pseudonyms(list(gathered.annotators.numbers))
+def compose(
+    gathered: Gathered, project: Project, wanted: Wanted, look: Look, names: Sequence[str], made_at: datetime
+) -> Report:
+    """Every figure; `names` are the annotators' pseudonyms by their numbers."""
     found = {name: beside(gathered, gathered.versions(name)) for name in sorted(gathered.verdicts)}
     order = sorted(found, key=lambda name: -len(found[name].answer))
     period, starts = _periods(np.array(gathered.answers.created, np.int64))
-    sources = [str(source) for source in gathered.sources.numbers]
+    sources = list(gathered.sources.numbers)
     return Report(
         project=project.id,
         title=project.title,
@@ -86,12 +90,6 @@ def compose(gathered: Gathered, project: Project, wanted: Wanted, look: Look, ma
         contests=_contests(order, found),
         frames=look.draw is not None,
     )
-
-
-def pseudonyms(users: Sequence[Hashable]) -> list[str]:
-    """A name for each user: numbered by account, so that a name stays when more people join."""
-    places = {user: place for place, user in enumerate(sorted(user for user in users if isinstance(user, int)), 1)}
-    return [f"Annotator {places[user]}" if user in places else "unknown" for user in users]
 
 
 def _version(

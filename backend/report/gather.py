@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from backend.label_studio.convert import read_labels
 from backend.report.source import source_of
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from backend.label_studio.layout import Layout
     from backend.ledger import Annotation, Judged, Ledger
     from backend.types import Labels, Verdict
+
+T = TypeVar("T", bound="Hashable")
 
 NONE = -1  # a label that was not given
 MOST_PROBLEMS = 20
@@ -48,12 +50,12 @@ class Left(StrEnum):
 
 
 @dataclass
-class Numbering:
+class Numbering(Generic[T]):
     """Numbers for things in the order in which they come."""
 
-    numbers: dict[Hashable, int] = field(default_factory=dict)
+    numbers: dict[T, int] = field(default_factory=dict)
 
-    def __call__(self, thing: Hashable) -> int:
+    def __call__(self, thing: T) -> int:
         """Its number, a new one for a new thing."""
         return self.numbers.setdefault(thing, len(self.numbers))
 
@@ -124,10 +126,10 @@ class Gathered:
     answers: Answers = field(default_factory=Answers)
     comparisons: Comparisons = field(default_factory=Comparisons)
     verdicts: dict[str, Verdicts] = field(default_factory=dict)
-    versions: Numbering = field(default_factory=Numbering)
-    annotators: Numbering = field(default_factory=Numbering)
-    sources: Numbering = field(default_factory=Numbering)
-    prompts: Numbering = field(default_factory=Numbering)
+    versions: Numbering[str] = field(default_factory=Numbering)
+    annotators: Numbering[int | None] = field(default_factory=Numbering)
+    sources: Numbering[str] = field(default_factory=Numbering)
+    prompts: Numbering[bytes] = field(default_factory=Numbering)
     left: Counter[Left] = field(default_factory=Counter)
     problems: Counter[str] = field(default_factory=Counter)
     unjudged: int = 0

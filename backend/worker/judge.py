@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from backend.bootstrap import connect_label_studio, open_fetcher
@@ -11,6 +12,7 @@ from backend.log import configure_logging, line
 from backend.queue import WorkQueue
 from backend.queue.names import JUDGE
 from backend.version import contract_of, model_version
+from backend.worker.gpu import device_of, memory_of
 from backend.worker.steady import SteadyWorker
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def run_judge_worker(settings: Settings) -> None:
 
     configure_logging(settings.log_level)
     engine = engine_of(settings)
-    judge_until_stopped(settings, engine, device=_device(settings, engine))
+    judge_until_stopped(settings, engine, device=device_of(settings))
 
 
 def judge_until_stopped(settings: Settings, engine: Engine, *, device: str) -> None:
@@ -60,13 +62,12 @@ def judge_until_stopped(settings: Settings, engine: Engine, *, device: str) -> N
         swap_threshold=settings.swap_threshold,
     )
     facts = {"model_version": version, "device": device}
-    worker = SteadyWorker(queue.judging, {JUDGE: judging.judge}, maintenance_interval_s=MAINTENANCE_S, facts=facts)
+    worker = SteadyWorker(
+        queue.judging,
+        {JUDGE: judging.judge},
+        maintenance_interval_s=MAINTENANCE_S,
+        facts=facts,
+        measure=partial(memory_of, settings),
+    )
     logger.info(line("worker ready", name=worker.name, **facts))
     worker.run()
-
-
-def _device(settings: Settings, engine: Engine) -> str:
-    """Where the model runs, for people."""
-    if settings.engine == "openai":
-        return settings.openai_base_url
-    return str(getattr(engine, "device", settings.device))

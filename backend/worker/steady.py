@@ -72,7 +72,8 @@ def worker_name() -> str:
 class SteadyWorker(SimpleWorker):
     """Runs jobs of one queue in this process, one at a time, with a heartbeat of its own.
 
-    One queue only: then RQ takes jobs by BLMOVE, which loses none on a crash. `facts` are shown on the status page.
+    One queue only: then RQ takes jobs by BLMOVE, which loses none on a crash. `facts` are shown on the status page, and
+    with them what `measure` gives, which is asked at the start and after each job.
     """
 
     beat_s = 5
@@ -87,9 +88,11 @@ class SteadyWorker(SimpleWorker):
         *,
         maintenance_interval_s: float,
         facts: Mapping[str, str] | None = None,
+        measure: Callable[[], Mapping[str, str]] = dict,
         name: str | None = None,
     ) -> None:
-        self._facts = dict(facts or {})
+        self._measure = measure
+        self._facts = {**(facts or {}), **measure()}
         self._maintenance_s = maintenance_interval_s
         self._running: tuple[Job, Execution] | None = None
         self._stopped = threading.Event()
@@ -160,6 +163,7 @@ class SteadyWorker(SimpleWorker):
         finally:
             faulthandler.cancel_dump_traceback_later()
             self._running = None
+            self._facts = {**self._facts, **self._measure()}
         self.set_state(WorkerStatus.IDLE)
 
     def handle_warm_shutdown_request(self) -> None:

@@ -11,7 +11,7 @@ from backend.errors import QueueError
 from backend.queue import QueueCounts, WorkerInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from backend.wire import Order
 
@@ -49,6 +49,11 @@ class FakeQueue:
         moved = [order.task.task for order in orders if order.task.task in self.waiting]
         self.waiting = [*moved, *(task for task in self.waiting if task not in moved)]
         return len(moved)
+
+    def withdraw_projects(self, projects: Collection[int] | None) -> int:
+        self._check()
+        withdrawn, self.waiting = len(self.waiting), []
+        return withdrawn
 
     def counts(self) -> QueueCounts:
         self._check()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from backend.agreement.compare import Comparison
 from backend.errors import SettingsError
-from backend.report.compose import pseudonyms, report_on
+from backend.export.record import pseudonym
+from backend.report.compose import report_on
 from backend.report.contest import Seen
 from backend.report.gather import Exposure, Wanted
 from backend.report.page import page_of
@@ -70,12 +71,13 @@ def test_agreement_stands_apart_by_annotator_source_and_time(project: SmallProje
         project.judged(task, "1111", video=f"/data/upload/{task % 2}/{{}}.mp4")
         project.answered(task, human, person=person, days=day)
     version = project.report().versions[0]
+    names = {person: pseudonym(person, 7, project.ledger.pseudonym_salt(7)) for person in (5, 9)}
     table = {
         name: [(part.name, part.dimensions[OA].count, part.dimensions[OA].of) for part in parts.rows]
         for name, parts in (("who", version.annotators), ("where", version.sources), ("when", version.periods))
     }
     assert table == {
-        "who": [("Annotator 2", 1, 2), ("Annotator 1", 1, 1)],
+        "who": [(names[9], 1, 2), (names[5], 1, 1)],
         "where": [("/data/upload/1", 2, 2), ("/data/upload/0", 0, 1)],
         "when": [("2026-05-04", 1, 1), ("2026-05-05", 1, 2)],
     }
@@ -172,8 +174,13 @@ def test_what_does_not_exist_is_an_error_that_says_what_does(
         report_on(project.ledger, number, wanted, made_at=NOW)
 
 
-def test_annotators_are_numbered_by_account() -> None:
-    assert pseudonyms([40, None, 7]) == ["Annotator 2", "unknown", "Annotator 1"]
+def test_annotators_have_the_names_that_exports_give_them(project: SmallProject) -> None:
+    project.judged(1, "1111")
+    project.answered(1, "1111", person=5)
+    project.answered(1, "1111", person=None)
+    salt = project.ledger.pseudonym_salt(7)
+    names = {part.name for part in project.report().versions[0].annotators.rows}
+    assert names == {pseudonym(5, 7, salt), "unknown"}
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backend.bench.report import Made, fill
+from backend.bench.answers import Made, fill
 from backend.ledger import Ledger
 from backend.report import folder
 from backend.report.compose import report_on

@@ -1,0 +1,81 @@
+"""The ledger's answers as records, one task after the other: one per person, and only what a person has looked at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from backend.export.record import record_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from backend.export.record import Record
+    from backend.label_studio.layout import Layout
+    from backend.ledger import Annotation, Answered
+
+
+class LeftOut(StrEnum):
+    """Why an annotation is no record."""
+
+    DELETED = "deleted"
+    SKIPPED = "skipped"  # the person pressed Skip
+    BULK = "bulk"  # made from predictions in the Data Manager: nobody looked
+    NOT_JUDGED = "not_judged"  # the ledger has no judgement beside it
+    SUPERSEDED = "superseded"  # the same person answered the same task again later
+    NOT_SELECTED = "not_selected"
+
+
+def read_records(
+    answered: Iterable[Answered],
+    layout: Layout,
+    name_of: Callable[[int | None], str],
+    left_out: Counter[LeftOut],
+) -> Iterator[Record]:
+    """Records by task and annotation; `answered` comes by task. What is left out is counted by reason."""
+    for _task, group in groupby(answered, key=lambda one: one.annotation.task):
+        yield from _of_task(group, layout, name_of, left_out)
+
+
+def _of_task(
+    answered: Iterable[Answered],
+    layout: Layout,
+    name_of: Callable[[int | None], str],
+    left_out: Counter[LeftOut],
+) -> Iterator[Record]:
+    latest: dict[object, Answered] = {}
+    for one in answered:
+        if reason := _unusable(one):
+            left_out[reason] += 1
+            continue
+        person = _person(one.annotation)
+        if (before := latest.get(person)) is not None:
+            left_out[LeftOut.SUPERSEDED] += 1
+            if _order(before.annotation) > _order(one.annotation):
+                continue
+        latest[person] = one
+    for one in sorted(latest.values(), key=lambda one: one.annotation.id):
+        if record := record_of(one, layout, name_of(one.annotation.completed_by)):
+            yield record
+
+
+def _unusable(one: Answered) -> LeftOut | None:
+    annotation = one.annotation
+    if annotation.deleted:
+        return LeftOut.DELETED
+    if annotation.was_cancelled:
+        return LeftOut.SKIPPED
+    if annotation.parent_prediction is not None and annotation.lead_time is None:
+        return LeftOut.BULK
+    return LeftOut.NOT_JUDGED if one.judgement is None else None
+
+
+def _person(annotation: Annotation) -> object:
+    """Who answered; an answer of nobody known stands for itself."""
+    return ("annotation", annotation.id) if annotation.completed_by is None else annotation.completed_by
+
+
+def _order(annotation: Annotation) -> tuple[object, int]:
+    return annotation.updated_at, annotation.id
