@@ -6,12 +6,14 @@ import json
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backend.bootstrap import connect_label_studio, open_fetcher, open_ledger
+from backend.errors import ExportError
 from backend.settings import load_settings
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from backend.report.strip import Strips
     from backend.settings import Settings
     from backend.types import PairwiseTask
+
+LIBRARIES = ("numpy", "matplotlib", "sklearn", "statsmodels", "krippendorff")  # of the extra `export`
 
 
 def add_to(app: typer.Typer) -> None:
@@ -62,6 +66,7 @@ def report(
     """  # noqa: D301  # \b keeps the help's line breaks
     from rich.console import Console
 
+    _check_libraries()
     from backend.report import folder
     from backend.report.compose import report_on
     from backend.report.gather import Wanted
@@ -80,6 +85,12 @@ def report(
         public = settings.label_studio_public_url or settings.label_studio_url
         folder.write(made, out, label_studio_url=public)
     _say(console, made, out, as_json=as_json)
+
+
+def _check_libraries() -> None:
+    """Before minutes are spent on figures that then have no library."""
+    if missing := [name for name in LIBRARIES if find_spec(name) is None]:
+        raise ExportError(f"Reports need {', '.join(missing)}. Install them: pip install 'vrthinker[export]'.")
 
 
 def _drawing(settings: Settings, stack: ExitStack, status: Status) -> Callable[[PairwiseTask], Strips]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backend.cli import main
+from backend.cli import main, report
 from tests.clips import Clips
 from tests.unit.report.project import TWO, SmallProject
 
@@ -101,3 +101,11 @@ def test_what_cannot_be_reported_is_told_in_one_message(
     assert run(monkeypatch, *arguments) == code
     assert says in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
+
+
+def test_a_library_that_is_not_installed_is_named(
+    project: SmallProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "LIBRARIES", ("numpy", "no_such_library"))
+    assert run(monkeypatch, 7, "--out", "report") == 1
+    assert "Reports need no_such_library. Install them: pip install 'vrthinker[export]'." in capsys.readouterr().err
