@@ -40,7 +40,6 @@ def test_an_older_report_is_replaced(report: Report, tmp_path: Path) -> None:
     out.mkdir(parents=True)
     folder.write(report, out)
     (out / "report.json").write_text("old")
-    (out / "left.over").touch()
     folder.write(report, out)
     assert (out / "report.json").read_text().startswith("{")
     assert names(out) == {"report.html", "report.json", "report.csv"}
@@ -58,7 +57,7 @@ def test_a_full_disk_leaves_what_was_there(
     whole = getattr(Path, failing)
 
     def refuse(path: Path, *args: object) -> object:
-        if path.name == "report.csv" or path.suffix == ".part":
+        if path.name == "report.csv" or path.suffix == ".partial":
             raise OSError(errno.ENOSPC, "No space left on device")
         return whole(path, *args)
 
@@ -73,11 +72,34 @@ def test_other_peoples_files_stay(report: Report, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
-    with pytest.raises(ExportError, match="no report, and stays as it is"):
+    with pytest.raises(ExportError, match=r"no report, e.g. thesis.txt, and stays as it is"):
         folder.check(out)
-    with pytest.raises(ExportError, match="no report, and stays as it is"):
+    with pytest.raises(ExportError, match=r"no report, e.g. thesis.txt, and stays as it is"):
         folder.write(report, out)
     assert names(out) == {"thesis.txt"}
+
+
+def test_files_beside_a_report_stay(report: Report, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    folder.write(report, out)
+    (out / "notes.txt").touch()
+    with pytest.raises(ExportError, match=r"notes\.txt"):
+        folder.write(report, out)
+    assert names(out) == {"report.html", "report.json", "report.csv", "notes.txt"}
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["in the middle of the move", "before it"])
+def test_what_a_killed_run_left_is_cleared(report: Report, tmp_path: Path, moved: bool) -> None:
+    out = tmp_path / "place" / "report"
+    out.parent.mkdir()
+    folder.write(report, out)
+    (out.parent / ".report.partial").mkdir()
+    (out.parent / ".report.partial" / "report.html").touch()
+    if moved:
+        out.rename(out.parent / ".report.replaced")
+    folder.write(report, out)
+    assert names(out) == {"report.html", "report.json", "report.csv"}
+    assert names(out.parent) == {"report"}
 
 
 def test_a_place_that_cannot_be_is_told_before_any_work(tmp_path: Path) -> None:
