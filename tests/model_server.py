@@ -70,7 +70,7 @@ class ModelServer:
             return _refusal(404, f"The model `{body['model']}` does not exist.")
         if pictures > MOST_IMAGES:
             return _refusal(400, f"At most {MOST_IMAGES} image(s) may be provided in one prompt.")
-        with Steps(self._engine._model.get_output_embeddings()) as steps:
+        with Steps(self._engine._batch._model.get_output_embeddings()) as steps:
             completion = self._engine.complete(conversation, max_new_tokens=body["max_tokens"])
         choice = {
             "index": 0,
