@@ -154,6 +154,19 @@ comparison = Table(
     Index("comparison_by_outcome", "project", "model_version", "shown", *(dimension.value for dimension in Dimension)),
 )
 
+# How a raw score of a project and model version is to be read; only where that is better than the raw score.
+calibration = Table(
+    "calibration",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("model_version", String(255), primary_key=True),
+    Column("slope", Float, nullable=False),
+    Column("intercept", Float, nullable=False),
+    Column("answers", Integer, nullable=False),
+    Column("brier_before", Float, nullable=False),
+    Column("brier", Float, nullable=False),
+)
+
 # Tasks whose answers or judgements have changed since they were compared.
 uncompared = Table(
     "uncompared",
