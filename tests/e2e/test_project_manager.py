@@ -16,7 +16,7 @@ from backend.label_studio.pairs import read_rows
 from backend.label_studio.project import LEAST_CERTAIN
 from backend.label_studio.records import NewPrediction
 from backend.label_studio.selection import parse_selection
-from backend.ledger import Ledger
+from backend.ledger import Ledger, State
 from backend.preannotate import take_in
 from backend.worker.auto import AutoIntake
 from tests.unit.requests import CONFIG, FakeQueue
@@ -83,10 +83,12 @@ def test_each_filter_means_what_it_says(
         ((f"tab={tab}",), []),
     ):
         assert queued(client, ledger, project, *conditions) == tasks, conditions
-    assert ledger.counts(project)["queued"] == 3
+    assert ledger.counts(project)[State.QUEUED] == 3
     ledger.forget(project)
     assert queued(client, ledger, project, f"tab={tab}") == [second]
     assert queued(client, ledger, project, "take=1") == [first]
+    assert queued(client, ledger, project, "take!=1", f"id={first},{third}") == [third]
+    ledger.forget(project)
     assert queued(client, ledger, project, "prompt~take 3") == [third]
     with pytest.raises(NoMatchError, match="prompt, set, take, video1, video2"):
         queued(client, ledger, project, "set=july")
@@ -106,6 +108,7 @@ def test_the_saved_tab_shows_the_least_certain_tasks_first(
             client.create_prediction(NewPrediction(task, VERSION, (), score))
     client.administration.create_tab(project, "Default", ())
     client.administration.create_tab(project, LEAST_CERTAIN, ("tasks:predictions_score",))
+    client.set_model_version(project, VERSION)
     views = label_studio.client.get("/api/dm/views/", params={"project": project}).json()
     [tab] = [view["id"] for view in views if view["data"]["title"] == LEAST_CERTAIN]
     listed = label_studio.client.get("/api/tasks", params={"project": project, "view": tab, "fields": "all"}).json()

@@ -63,7 +63,7 @@ class FakeLabelStudio:
         routes: list[tuple[str, Callable[..., Answer]]] = [
             (r"GET /api/tasks", lambda: self._list(query)),
             (r"GET /api/dm/views/", lambda: (200, self.views)),
-            (r"POST /api/dm/views/", lambda: (201, self.views.append({"id": len(self.views) + 1, **body}))),
+            (r"POST /api/dm/views/", lambda: self._save_view(body)),
             (r"GET /api/dm/views/(\d+)/", lambda number: self._view(int(number))),
             (r"GET /api/predictions/", lambda: (200, [p for p in self.predictions if p["task"] == int(query["task"])])),
             (r"GET /api/predictions/(\d+)/", self._prediction),
@@ -97,6 +97,10 @@ class FakeLabelStudio:
                 found.append({key: shown[key] for key in fields if key in shown})  # nothing included means everything
         start = (int(query.get("page", "1")) - 1) * int(query["page_size"])
         return 200, {"tasks": found[start : start + int(query["page_size"])], "total": len(found)}
+
+    def _save_view(self, body: dict[str, Any]) -> Answer:
+        self.views.append({"id": len(self.views) + 1, **body})
+        return 201, self.views[-1]
 
     def _view(self, number: int) -> Answer:
         view = next((view for view in self.views if view["id"] == number), None)
