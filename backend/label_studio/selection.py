@@ -65,7 +65,7 @@ def parse_selection(conditions: Iterable[str]) -> Selection:
 
 
 def _field(key: str, sign: str, value: str) -> TaskFilter:
-    """A condition on the tasks' data. Label Studio's `equal` never finds a JSON number, its `regex` finds its digits."""
+    """A condition on the tasks' data; `equal` never finds a JSON number in Label Studio, `regex` finds its digits."""
     if sign != "~" and NUMBER.fullmatch(value):
         digits = re.escape(value)
         return TaskFilter(key, "regex", "String", f"^{digits}$" if sign == "=" else f"^(?!{digits}$)")
