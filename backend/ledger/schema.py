@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -56,6 +57,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
+# Written out, since SQLite uses a partial index only where a statement says the very same.
+IS_FAILED = text("state = 'failed'")
+
 work = Table(
     "work",
     metadata,
@@ -85,6 +89,9 @@ work = Table(
     Index("work_by_version", "project", "model_version", "state", "shown"),
     Index("work_by_judged", "project", "judged_at"),
     Index("work_by_reason", "state", "project", "reason", "updated_at"),
+    Index(
+        "work_failed", "project", "model_version", "reason", "task", sqlite_where=IS_FAILED, postgresql_where=IS_FAILED
+    ),
     Index("work_by_published", "project", "published_at"),
     Index("work_by_prediction", "prediction_id"),
 )
