@@ -52,7 +52,6 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "num_hidden_layers": 6,
             "num_attention_heads": 6,
             "num_key_value_heads": 2,
-            "vocab_size": 1216,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]},
         },
         {"depth": 4, "hidden_size": 160, "intermediate_size": 432, "num_heads": 4, "fullatt_block_indexes": [3]},
@@ -144,7 +143,10 @@ def _config(shape: str, tokenizer: Any) -> Qwen2_5_VLConfig:  # noqa: ANN401  # 
     end, nothing = (tokenizer.convert_tokens_to_ids(token) for token in ENDS)
     spread = text["hidden_size"] ** -0.5  # so that logits differ by more than rounding
     return Qwen2_5_VLConfig(
-        text_config=COMMON_TEXT | text | {"initializer_range": spread, "bos_token_id": nothing, "eos_token_id": end},
+        text_config=COMMON_TEXT
+        | {"vocab_size": len(tokenizer)}
+        | text
+        | {"initializer_range": spread, "bos_token_id": nothing, "eos_token_id": end},
         vision_config=COMMON_VISION
         | vision
         | {"out_hidden_size": text["hidden_size"], "initializer_range": vision["hidden_size"] ** -0.5},

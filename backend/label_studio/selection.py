@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CONDITION = re.compile(r"\s*([\w.]+)\s*(!=|~|=)(.*)", re.DOTALL)
 OPERATORS = {"=": "equal", "!=": "not_equal", "~": "contains"}
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
 RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 MOST_IDS = 10_000  # two hundred go into one request
 ANNOTATED = {"yes": "greater", "no": "equal"}
@@ -59,9 +60,16 @@ def parse_selection(conditions: Iterable[str]) -> Selection:
         elif name in ("tab", "id", "annotated"):
             raise SettingsError(f"--filter {condition!r} is not understood. {HELP}")
         else:
-            key = name if name.startswith("data.") else f"data.{name}"
-            filters.append(TaskFilter(key, OPERATORS[sign], "String", value))
+            filters.append(_field(name if name.startswith("data.") else f"data.{name}", sign, value))
     return Selection(tuple(filters), ids, tab)
+
+
+def _field(key: str, sign: str, value: str) -> TaskFilter:
+    """A condition on the tasks' data; `equal` never finds a JSON number in Label Studio, `regex` finds its digits."""
+    if sign != "~" and NUMBER.fullmatch(value):
+        digits = re.escape(value)
+        return TaskFilter(key, "regex", "String", f"^{digits}$" if sign == "=" else f"^(?!{digits}$)")
+    return TaskFilter(key, OPERATORS[sign], "String", value)
 
 
 def _parts(condition: str) -> tuple[str, str, str]:

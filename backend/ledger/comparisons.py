@@ -6,18 +6,17 @@ from collections import Counter, defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select, tuple_
+from sqlalchemy import and_, delete, func, insert, select, tuple_
 
+from backend.agreement.calibration import Calibration, Fit
 from backend.agreement.compare import Comparison
 from backend.ledger.database import Database
-from backend.ledger.records import Agreement, Compared
-from backend.ledger.schema import comparison, uncompared
+from backend.ledger.records import Agreement, Compared, Scored
+from backend.ledger.schema import calibration, comparison, uncompared
 from backend.types import Dimension
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from sqlalchemy import RowMapping
 
 DIMENSIONS = [comparison.c[dimension.value] for dimension in Dimension]
 
@@ -65,16 +64,42 @@ class Comparisons(Database):
                     counts[key][dimension][Comparison(row[dimension.value])] += row["rows"]
         return [Agreement(*key, answers[key], counts[key]) for key in sorted(counts)]
 
+    def scored(self, project: int, model_version: str, limit: int = 5000) -> list[Scored]:
+        """The latest answers to judgements that have a score, the newest first."""
+        mine = and_(comparison.c.project == project, comparison.c.model_version == model_version)
+        statement = select(comparison).where(mine, comparison.c.score.is_not(None))
+        with self._read() as db:
+            rows = db.execute(statement.order_by(comparison.c.annotation.desc()).limit(limit)).mappings().all()
+        told = [({Comparison(row[dimension.value]) for dimension in Dimension}, row) for row in rows]
+        return [
+            Scored(row["score"], outcomes <= {Comparison.AGREE, Comparison.MISSING}, row["shown"])
+            for outcomes, row in told
+            if outcomes != {Comparison.MISSING}
+        ]
+
+    def keep_calibration(self, project: int, model_version: str, fit: Fit | None) -> None:
+        """Remember how scores are to be read from now on; None: as they are."""
+        mine = and_(calibration.c.project == project, calibration.c.model_version == model_version)
+        with self._write() as db:
+            db.execute(delete(calibration).where(mine))
+            if fit is not None:
+                curve = {"slope": fit.calibration.slope, "intercept": fit.calibration.intercept}
+                quality = {"answers": fit.answers, "brier_before": fit.brier_before, "brier": fit.brier}
+                place = {"project": project, "model_version": model_version}
+                db.execute(insert(calibration).values(**place, **curve, **quality))
+
+    def calibration(self, project: int, model_version: str) -> Fit | None:
+        """How scores are to be read; None: as they are."""
+        mine = and_(calibration.c.project == project, calibration.c.model_version == model_version)
+        with self._read() as db:
+            row = db.execute(select(calibration).where(mine)).mappings().first()
+        if row is None:
+            return None
+        curve = Calibration(row["slope"], row["intercept"])
+        return Fit(curve, row["answers"], row["brier_before"], row["brier"])
+
 
 def _row(one: Compared) -> dict[str, Any]:
     outcome = {dimension.value: one.comparisons[dimension].value for dimension in Dimension}
     same = ("annotation", "project", "task", "model_version", "shown", "score")
     return {name: getattr(one, name) for name in same} | outcome
-
-
-def compared(row: RowMapping) -> Compared:
-    """A row of `comparison`."""
-    outcome = {dimension: Comparison(row[dimension.value]) for dimension in Dimension}
-    return Compared(
-        row["annotation"], row["project"], row["task"], row["model_version"], row["shown"], outcome, row["score"]
-    )

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from backend.errors import LedgerError
-from backend.ledger.schema import SCHEMA_VERSION, annotation, comparison, metadata, schema_version, uncompared
+from backend.ledger.schema import SCHEMA_VERSION, annotation, comparison, metadata, schema_version, uncompared, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,6 +127,8 @@ def _prepare(db: Connection) -> None:
         db.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_OF_SCHEMA})
     never_compared = not inspect(db).has_table(comparison.name)
     metadata.create_all(db)
+    for index in work.indexes:  # of which an older ledger may lack some
+        index.create(db, checkfirst=True)
     if never_compared:  # a ledger of before there were comparisons
         outdate(db, ~annotation.c.deleted)
     found = db.scalar(select(schema_version.c.version))

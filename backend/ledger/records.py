@@ -181,6 +181,15 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """A judgement's own score, and whether the person agreed with all of it; `shown` is False in the blind slice."""
+
+    score: float
+    agreed: bool
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Agreement:
     """How people's answers stand to the judgements of one model version; those of the blind slice apart."""
 

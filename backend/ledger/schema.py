@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -56,6 +57,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
+# Written out, since SQLite uses a partial index only where a statement says the very same.
+IS_FAILED = text("state = 'failed'")
+
 work = Table(
     "work",
     metadata,
@@ -85,6 +89,9 @@ work = Table(
     Index("work_by_version", "project", "model_version", "state", "shown"),
     Index("work_by_judged", "project", "judged_at"),
     Index("work_by_reason", "state", "project", "reason", "updated_at"),
+    Index(
+        "work_failed", "project", "model_version", "reason", "task", sqlite_where=IS_FAILED, postgresql_where=IS_FAILED
+    ),
     Index("work_by_published", "project", "published_at"),
     Index("work_by_prediction", "prediction_id"),
 )
@@ -152,6 +159,19 @@ comparison = Table(
     Column("score", Float),
     Index("comparison_by_task", "project", "task"),
     Index("comparison_by_outcome", "project", "model_version", "shown", *(dimension.value for dimension in Dimension)),
+)
+
+# How a raw score of a project and model version is to be read; only where that is better than the raw score.
+calibration = Table(
+    "calibration",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("model_version", String(255), primary_key=True),
+    Column("slope", Float, nullable=False),
+    Column("intercept", Float, nullable=False),
+    Column("answers", Integer, nullable=False),
+    Column("brier_before", Float, nullable=False),
+    Column("brier", Float, nullable=False),
 )
 
 # Tasks whose answers or judgements have changed since they were compared.

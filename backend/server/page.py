@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flask import render_template
 
+from backend.agreement.calibration import LEAST_ANSWERS
 from backend.errors import LedgerError, QueueError, TaskDataError
 from backend.ledger import State
 from backend.log import line
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from backend.agreement.calibration import Fit
     from backend.ledger import Agreement, FailureGroup, Ledger, VersionCounts
     from backend.queue import QueueCounts, WorkerInfo
     from backend.server.metrics import QueueState
@@ -38,6 +40,7 @@ class VersionView:
     blind: int
     failures: Sequence[FailureGroup]
     agreement: Sequence[AgreementView]
+    calibration: Fit | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class StatusPage:
             token=self._token,
             judgeless=TaskDataError.reason,
             chart_words=WORDS,
+            least_answers=LEAST_ANSWERS,
         )
 
     def _projects(self, notices: list[str]) -> list[ProjectView]:
@@ -157,7 +161,8 @@ class StatusPage:
     def _version(self, counts: VersionCounts, agreement: Sequence[Agreement]) -> VersionView:
         place = (counts.project, counts.model_version)
         answers = [AgreementView(one) for one in agreement if (one.project, one.model_version) == place]
-        return VersionView(counts.model_version, counts.states, counts.blind, self._ledger.failures(*place), answers)
+        failures, calibration = self._ledger.failures(*place), self._ledger.calibration(*place)
+        return VersionView(counts.model_version, counts.states, counts.blind, failures, answers, calibration)
 
     def _workers(self, notices: list[str]) -> tuple[QueueCounts | None, Sequence[WorkerInfo]]:
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from backend.bootstrap import connect_label_studio, open_ledger
 from backend.errors import VRThinkerError
 from backend.intake import LedgerIntake
+from backend.jobs.calibrating import Calibrating
 from backend.jobs.comparing import Comparing
 from backend.jobs.publishing import Publishing
 from backend.jobs.reconciling import Reconciling
@@ -75,7 +76,8 @@ def run_publisher(settings: Settings) -> None:
     # A thread of its own: listing the annotations of a large project takes minutes, in which others want to publish.
     for loop in (Syncing(ledger, label_studio), _auto_intake(settings, ledger, label_studio)):
         threading.Thread(target=loop.run_until, args=(stopped, settings.reconcile_interval_s), daemon=True).start()
-    threading.Thread(target=Comparing(ledger).run_until, args=(stopped,), daemon=True).start()
+    for counting in (Comparing(ledger), Calibrating(ledger)):
+        threading.Thread(target=counting.run_until, args=(stopped,), daemon=True).start()
     logger.info(line("publisher ready", name=worker.name))
     try:
         worker.run()

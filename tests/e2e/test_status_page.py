@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from rq.worker import WorkerStatus
 
 from backend.demo.process import free_port
 from backend.jobs.comparing import Comparing
@@ -107,7 +108,7 @@ def site(tmp_path: Path, redis_server: RedisServer) -> Iterator[Site]:
     wait_for(answers)
     version = model_version(Settings(**MODEL, _env_file=None))  # type: ignore[arg-type]  # pydantic checks the values
     ledger = Ledger.open(database)
-    ledger.remember_project(Project(PROJECT, "Pairs of May <b>", CONFIG))
+    ledger.remember_project(Project(PROJECT, "Pairs of May & June", CONFIG))
     yield Site(url, ledger, version, queue)
     ledger.close()
     queue.connection.close()
@@ -128,10 +129,19 @@ def busy(site: Site) -> Iterator[Site]:
         site.answer(number, dict.fromkeys(("ta", "mq", "oa"), opinions[number % 4]) | {"vq": opinions[number % 3]})
     facts = {"model_version": site.version, "device": "cuda:0 NVIDIA A100-SXM4-40GB"}
     memory = {"memory_free": "21300000000", "memory_total": "42300000000"}
-    worker = SteadyWorker(site.queue.judging, {}, maintenance_interval_s=60, facts=facts, measure=lambda: memory)
-    worker.register_birth()
+    judging, publishing = site.queue.judging, site.queue.publishing
+    workers = [
+        SteadyWorker(
+            judging, {}, maintenance_interval_s=60, facts=facts, measure=lambda: memory, name="gpu-box-811-5c1e07"
+        ),
+        SteadyWorker(publishing, {}, maintenance_interval_s=60, name="web-box-97-a3f2b9"),
+    ]
+    for worker in workers:
+        worker.register_birth()
+        worker.set_state(WorkerStatus.IDLE)
     yield site
-    worker.register_death()
+    for worker in workers:
+        worker.register_death()
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +181,7 @@ def test_everything_is_there_in_light_and_dark(browser: Browser, busy: Site, sch
     page = opened(browser, busy, scheme)
     page.on("console", lambda message: errors.append(message.text))
     page.reload()
-    assert page.locator("h2", has_text="Pairs of May <b>").count() == 1
+    assert page.locator("h2", has_text="Pairs of May & June").count() == 1
     assert page.locator("dd").all_inner_texts() == ["17", "0", "20", "3", "0"]
     assert page.get_by_text("judged per minute").count() == 1
     assert page.get_by_text("21.3 of 42.3 GB free").count() == 1

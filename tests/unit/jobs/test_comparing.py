@@ -173,6 +173,7 @@ def older(tmp_path: Path) -> str:
     with engine.begin() as db:
         for table in ("comparison", "uncompared", "control"):
             db.execute(text(f"DROP TABLE {table}"))
+        db.execute(text("DROP INDEX work_failed"))
     engine.dispose()
     return url
 

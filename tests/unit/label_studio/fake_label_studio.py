@@ -62,11 +62,14 @@ class FakeLabelStudio:
     def _answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:  # noqa: ANN401  # JSON
         routes: list[tuple[str, Callable[..., Answer]]] = [
             (r"GET /api/tasks", lambda: self._list(query)),
+            (r"GET /api/dm/views/", lambda: (200, self.views)),
+            (r"POST /api/dm/views/", lambda: self._save_view(body)),
             (r"GET /api/dm/views/(\d+)/", lambda number: self._view(int(number))),
             (r"GET /api/predictions/", lambda: (200, [p for p in self.predictions if p["task"] == int(query["task"])])),
             (r"GET /api/predictions/(\d+)/", self._prediction),
             (r"POST /api/predictions/", lambda: self._store(body)),
             (r"POST /api/projects/1/import/predictions", lambda: self._import(body)),
+            (r"POST /api/projects/1/import", lambda: self._import_tasks(body)),
             (r"GET /api/projects/1/", lambda: (200, self.project)),
             (r"PATCH /api/projects/1/", lambda: (200, self.project | (self.project.update(body) or {}))),
             (r"(GET|POST) /api/(webhooks|ml|storages/localfiles)/?", lambda *_: self._rows(path, method, body)),
@@ -95,6 +98,10 @@ class FakeLabelStudio:
         start = (int(query.get("page", "1")) - 1) * int(query["page_size"])
         return 200, {"tasks": found[start : start + int(query["page_size"])], "total": len(found)}
 
+    def _save_view(self, body: dict[str, Any]) -> Answer:
+        self.views.append({"id": len(self.views) + 1, **body})
+        return 201, self.views[-1]
+
     def _view(self, number: int) -> Answer:
         view = next((view for view in self.views if view["id"] == number), None)
         return (404, {"detail": "Not found."}) if view is None else (200, view)
@@ -116,6 +123,12 @@ class FakeLabelStudio:
         for each in taken:
             self._store(each)
         return 201, {"created": len(taken)}
+
+    def _import_tasks(self, body: list[dict[str, Any]]) -> Answer:
+        first = max(self.tasks, default=0) + 1
+        self.tasks |= dict(enumerate(body, start=first))
+        self.project["task_number"] = len(self.tasks)
+        return 201, {"task_ids": list(range(first, first + len(body)))}
 
     def _table(self, path: str) -> list[dict[str, Any]]:
         return {"webhooks": self.webhooks, "ml": self.ml_backends, "storages": self.storages}[path.split("/")[2]]

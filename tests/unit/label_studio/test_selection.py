@@ -21,6 +21,8 @@ from backend.label_studio.selection import Selection, parse_selection
         (("annotated=no",), Selection((TaskFilter("total_annotations", "equal", "Number", 0),))),
         (("prompt~red = blue",), Selection((TaskFilter("data.prompt", "contains", "String", "red = blue"),))),
         (("data.id=x7",), Selection((TaskFilter("data.id", "equal", "String", "x7"),))),
+        (("take=2.5",), Selection((TaskFilter("data.take", "regex", "String", r"^2\.5$"),))),
+        (("take!=1",), Selection((TaskFilter("data.take", "regex", "String", "^(?!1$)"),))),
         (("set!=b",), Selection((TaskFilter("data.set", "not_equal", "String", "b"),))),
     ],
 )

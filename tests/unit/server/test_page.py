@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backend.agreement.calibration import Calibration, Fit
 from backend.jobs.comparing import Comparing
 from backend.ledger import Annotation, Ledger, Project
 from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Verdict
@@ -164,6 +165,17 @@ def test_a_project_in_auto_mode_says_so(client: FlaskClient, ledger: Ledger) -> 
     client.post("/setup", json=payload("setup"))
     ledger.take_automatically(1, after=0)
     assert "New tasks are taken in by themselves." in client.get("/").text
+
+
+def test_it_says_what_the_scores_are(client: FlaskClient, ledger: Ledger) -> None:
+    ledger.remember_project(Project(7, "Pairs", CONFIG))
+    answered(ledger, 7, 1, "Video 1")
+    Comparing(ledger).run()
+    assert "Prediction scores are the model&#39;s own confidence." in client.get("/").text.replace("'", "&#39;")
+    ledger.keep_calibration(7, VERSION, Fit(Calibration(0.7, -0.2), 312, 0.214, 0.171))
+    page = client.get("/").text
+    assert "by 312 answers" in page
+    assert "0.171, 0.214 without" in page
 
 
 def test_no_style_or_script_is_inline(client: FlaskClient, ledger: Ledger) -> None:
