@@ -96,11 +96,8 @@ def export_dataset(
             f"The ledger does not know project {options.project}; it knows: {known}. "
             f"Run vrthinker sync {options.project}."
         )
-    selection = options.selection
-    if options.since_last:
-        selection = replace(selection, exported=ledger.exported(project.id))
     with drafting(options.out) as draft:
-        export = _Export(ledger, options, selection, project, draft, chosen, videos)
+        export = _Export(ledger, options, project, draft, chosen, videos)
         export.write(observe)
         manifest = export.finished()
     ledger.mark_exported(project.id, export.answers)
@@ -114,14 +111,15 @@ class _Export:
         self,
         ledger: Ledger,
         options: ExportOptions,
-        selection: Selection,
         project: Project,
         draft: Draft,
         chosen: tuple[Format, ...],
         videos: Videos | None,
     ) -> None:
-        self._ledger, self._options, self._selection = ledger, options, selection
-        self._project, self._draft, self._formats = project, draft, chosen
+        self._ledger, self._options, self._project = ledger, options, project
+        self._draft, self._formats = draft, chosen
+        self._name_of = _naming(ledger, options)
+        self._selection = _selecting(ledger, options, self._name_of)
         self._pictures = Pictures(draft, videos.fetcher, videos.open_pair) if options.frames and videos else None
         self._tallies = Tallies()
         self.answers: list[tuple[int, str, datetime]] = []
@@ -130,7 +128,7 @@ class _Export:
         """Every record into every file."""
         layout = parse_layout(self._project.label_config)
         answered = self._answered(observe)
-        for record in read_records(answered, layout, self._name_of(), self._tallies.left_out):
+        for record in read_records(answered, layout, self._name_of, self._tallies.left_out):
             if self._selection.takes(record):
                 self._add(record)
             else:
@@ -149,7 +147,7 @@ class _Export:
             program=version("vrthinker"),
             project=self._project.id,
             title=self._project.title,
-            options=_told(self._options, self._formats),
+            options=_told(self._options, self._selection, self._formats),
             model_versions=tuple(sorted(self._tallies.model_versions)),
             counts=self._tallies.as_json(),
             files=self._draft.files,
@@ -168,12 +166,6 @@ class _Export:
                 observe(done, total)
             yield one
         observe(total, total)
-
-    def _name_of(self) -> Callable[[int | None], str]:
-        if (names := self._options.names) is not None:
-            return lambda user: "unknown" if user is None else names.get(user, f"user {user}")
-        salt = self._ledger.pseudonym_salt(self._project.id)
-        return lambda user: pseudonym(user, self._project.id, salt)
 
     def _add(self, record: Record) -> None:
         contract = contract_for(record.model_version, self._options.contract)
@@ -214,9 +206,24 @@ def _blank(seen: InspectedFrame) -> Frame:
 BLANK = Image.new("RGB", (1, 1))
 
 
-def _told(options: ExportOptions, chosen: tuple[Format, ...]) -> dict[str, Any]:
-    """The options as the manifest tells them; without the folder, which says nothing about the content."""
+def _naming(ledger: Ledger, options: ExportOptions) -> Callable[[int | None], str]:
+    """What annotators are called in this dataset, by their id in Label Studio."""
+    if (names := options.names) is not None:
+        return lambda user: "unknown" if user is None else names.get(user, f"user {user}")
+    salt = ledger.pseudonym_salt(options.project)
+    return lambda user: pseudonym(user, options.project, salt)
+
+
+def _selecting(ledger: Ledger, options: ExportOptions, name_of: Callable[[int | None], str]) -> Selection:
+    """The selection with annotators as this dataset names them, and with what is exported already."""
     selection = options.selection
+    named = tuple(name_of(int(given)) if given.isdecimal() else given for given in selection.annotators)
+    exported = ledger.exported(options.project) if options.since_last else {}
+    return replace(selection, annotators=named, exported=exported)
+
+
+def _told(options: ExportOptions, selection: Selection, chosen: tuple[Format, ...]) -> dict[str, Any]:
+    """The options as the manifest tells them; without the folder, which says nothing about the content."""
     return {
         "only": selection.only,
         "dimensions": [dimension.value for dimension in selection.dimensions],
