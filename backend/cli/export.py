@@ -6,8 +6,9 @@ import json
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import typer
 
@@ -18,7 +19,7 @@ from backend.types import Dimension
 from backend.version import contract_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
     from backend.jobs.syncing import Synced
     from backend.label_studio.client import LabelStudioClient
     from backend.settings import Settings
+
+
+class Observe(Protocol):
+    """Told how far something is."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """So many of so many; 0 where the total is not known."""
+        ...
+
 
 INTERRUPTED = 130
 LAST = "last"
@@ -161,7 +171,7 @@ def sync(
         syncing = Syncing(ledger, client)
         for number in projects:
             with _progress(console, f"Project {number}: annotations") as observe:
-                done.append(syncing.fetch_all(client.project(number), lambda count, tell=observe: tell(count, 0)))  # type: ignore[misc]
+                done.append(syncing.fetch_all(client.project(number), partial(observe, total=0)))
     except KeyboardInterrupt:
         console.print("Stopped; what was fetched is kept. Run it again for the rest.", highlight=False)
         raise typer.Exit(INTERRUPTED) from None
@@ -194,14 +204,18 @@ def _videos(settings: Settings, client: LabelStudioClient) -> Videos:
 
 
 @contextmanager
-def _progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+def _progress(console: Console, what: str) -> Iterator[Observe]:
     """A line that moves on a terminal, else nothing; to be told how many of how many, 0 for not known."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         line = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(line, completed=done, total=total or None)
+
+        def observe(done: int, total: int) -> None:
+            progress.update(line, completed=done, total=total or None)
+
+        yield observe
 
 
 def _show(manifest: Manifest, options: ExportOptions, *, as_json: bool) -> None:

@@ -96,7 +96,7 @@ class Syncing:
 
     def _fetch(self, due: Sync, tell: Callable[[int], None] = lambda _count: None) -> Synced:
         started = time.monotonic()
-        before = self._ledger.annotation_ids(due.project) if due.since is None else set()
+        before = self._ledger.annotation_ids(due.project)  # what comes by webhook meanwhile is new, not gone
         newest = due.since and due.since + OVERLAP
         seen: set[int] = set()
         deleted = 0
@@ -105,12 +105,11 @@ class Syncing:
             found = {annotation.id for task in batch for annotation in task.annotations}
             self._ledger.remember_annotation(*(_kept(due.project, one) for task in batch for one in task.annotations))
             known = self._ledger.annotation_ids(due.project, [task.id for task in batch])
-            deleted += self._ledger.mark_annotations_deleted(sorted(known - found))
+            deleted += self._ledger.mark_annotations_deleted(sorted((known & before) - found))
             seen |= found
             newest = max([task.updated_at for task in batch] + ([newest] if newest else []))
             tell(len(seen))
-        if due.since is None:
-            # Everything was listed, so what was not listed is gone; what came by webhook meanwhile is just new.
+        if due.since is None:  # everything was listed, so what was not listed is gone
             deleted += self._ledger.mark_annotations_deleted(sorted(before - seen))
         seconds = time.monotonic() - started
         pause = max(SHORTEST_PAUSE, timedelta(seconds=PAUSE_PER_TIME * seconds))
