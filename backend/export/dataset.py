@@ -11,7 +11,7 @@ from PIL import Image
 
 from backend.errors import ExportError, NothingToExportError
 from backend.export.card import dataset_card
-from backend.export.conversation import Unfit, contract_for, example_of
+from backend.export.conversation import Example, TraceSource, Unfit, contract_for, example_of, source_of
 from backend.export.folder import MANIFEST, drafting
 from backend.export.formats import images_of
 from backend.export.manifest import NO_PICTURES, Manifest, Tallies
@@ -20,7 +20,7 @@ from backend.export.reading import LeftOut, read_records
 from backend.export.record import pseudonym
 from backend.export.row import row_of
 from backend.export.selection import Selection
-from backend.export.writing import RECORDS, Case, add_line, chosen_formats, is_pair
+from backend.export.writing import RECORDS, Case, add_line, chosen_formats
 from backend.label_studio.layout import parse_layout
 from backend.types import Frame
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from backend.export.conversation import Example
     from backend.export.folder import Draft
     from backend.export.pictures import OpenPair
     from backend.export.record import Record
@@ -174,26 +173,28 @@ class _Export:
             record = replace(record, problems=(*record.problems, shown.problem))
         if shown.clips:
             record = replace(record, judgement=replace(record.judgement, clips=shown.clips))
-        made = example_of(record, contract, _blank)
+        # Replaying a conversation takes longer than all the rest, and only rows with pictures need it.
+        made = example_of(record, contract, _blank) if self._pictures else None
+        source = (
+            source_of(record, contract) if made is None else made.trace_source if isinstance(made, Example) else made
+        )
         self._tallies.count(record)
-        source = None if isinstance(made, Unfit) else made.trace_source
-        add_line(self._draft, RECORDS, row_of(record, trace_source=source, files=shown.files))
-        self._examples(record, self._fit(made, shown), shown)
+        self._count_example(source, shown)
+        told = source if isinstance(source, TraceSource) else None
+        add_line(self._draft, RECORDS, row_of(record, trace_source=told, files=shown.files))
+        self._examples(record, made if isinstance(made, Example) and shown.files else None, shown)
         self.answers.append((record.annotation, record.model_version, record.updated_at))
 
-    def _fit(self, made: Example | Unfit, shown: Shown) -> Example | None:
-        """The example, if it can be written; counted either way."""
-        if isinstance(made, Unfit):
-            self._tallies.no_example(made)
-            return None
-        if self._pictures and not shown.files:
+    def _count_example(self, source: TraceSource | Unfit, shown: Shown) -> None:
+        if isinstance(source, Unfit):
+            self._tallies.no_example(source)
+        elif self._pictures and not shown.files:
             self._tallies.no_example(NO_PICTURES)
-            return None
-        self._tallies.example(made.trace_source, pair=is_pair(made))
-        return made
+        else:
+            self._tallies.example(source, pair=source is not TraceSource.MODEL)
 
     def _examples(self, record: Record, example: Example | None, shown: Shown) -> None:
-        case = Case(record, example, images_of(example, shown.files) if example and shown.files else [])
+        case = Case(record, example, images_of(example, shown.files) if example else [])
         for made in self._formats:
             made.write(self._draft, case)
 
