@@ -114,9 +114,10 @@ def measure(folder: Path, tasks: int) -> Iterator[Measure]:
     ledger.close()
     yield Measure("the ledger's file", (folder / "ledger.db").stat().st_size / MB, "MB")
     for formats, limited in (("video-align", True), ("video-align,parquet", False)):
-        seconds, peak, size = _exported(folder, formats)
+        seconds, busy, peak, size = _exported(folder, formats)
         name = f"export, {tasks:,} annotated tasks, records.jsonl + {formats}"
         yield Measure(name, seconds, "s", 60 if limited else None)
+        yield Measure("CPU time of it", busy, "s")
         yield Measure("highest memory meanwhile", peak, "MB", 500 if limited else None)
     yield Measure("records.jsonl", size, "MB")
 
@@ -136,25 +137,26 @@ def _judged(ledger: Ledger, folder: Path, judgement: Judgement, tasks: int) -> N
     db.close()
 
 
-def _exported(folder: Path, formats: str) -> tuple[float, float, float]:
-    """Seconds, highest memory and size of the records of one export, in MB."""
+def _exported(folder: Path, formats: str) -> tuple[float, float, float, float]:
+    """Seconds, seconds of CPU, highest memory and size of the records (both in MB) of one export."""
     out = folder / "set"
     environment = child_environment({"DATABASE_URL": f"sqlite:///{folder}/ledger.db", "HF_HOME": str(folder / "hf")})
     program = str(Path(sys.executable).with_name("vrthinker"))
     command = [program, "export", str(PROJECT), "--out", str(out), "--formats", formats]
-    started, peak = time.monotonic(), 0.0
+    started, busy, peak = time.monotonic(), 0.0, 0.0
     with subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL) as running:  # noqa: S603  # our own program
         process = psutil.Process(running.pid)
         while running.poll() is None:
             try:
                 peak = max(peak, process.memory_info().rss / MB)
+                busy = sum(process.cpu_times()[:2])
             except psutil.NoSuchProcess:
                 break
             time.sleep(POLL_S)
     seconds = time.monotonic() - started
     if running.wait():
         raise RuntimeError(f"{' '.join(command)} ended with {running.returncode}")
-    return seconds, peak, (out / "records.jsonl").stat().st_size / MB
+    return seconds, busy, peak, (out / "records.jsonl").stat().st_size / MB
 
 
 def main(
