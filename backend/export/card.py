@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from backend.export.record import Exposure
-from backend.export.writing import PARQUET, RECORDS
+from backend.export.writing import RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,9 +113,12 @@ def dataset_card(manifest: Manifest, formats: Sequence[Format]) -> str:
 
 
 def _front(manifest: Manifest) -> str:
-    """Metadata with one configuration for each format that `datasets` loads; JSON, which is YAML too."""
+    """Metadata with one configuration per format; JSON, which is YAML too.
+
+    Only of JSON files, because `datasets` reads all configurations of one folder with one builder.
+    """
     configs = [{"config_name": "records", "data_files": RECORDS, "default": True}]
-    for folder in ("trl-sft", "trl-dpo", "ms-swift", "llama-factory", "message-list", "video-align", PARQUET):
+    for folder in ("trl-sft", "trl-dpo", "ms-swift", "llama-factory", "message-list"):
         found: list[Any] = [
             {"split": split, "path": name}
             for split in ("train", "validation")

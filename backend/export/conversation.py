@@ -75,6 +75,15 @@ def example_of(record: Record, contract: Contract | None, draw: Callable[[Inspec
     return Example(prompt, said, chosen, source)
 
 
+def source_of(record: Record, contract: Contract | None) -> TraceSource | Unfit:
+    """Who would write the reasons in an example of this record, without replaying the conversation for it."""
+    if len(record.human) < len(Dimension):
+        return Unfit.LABELS_MISSING
+    if contract is None or not record.judgement.turns:
+        return Unfit.OTHER_CONTRACT
+    return _chosen(record, neutralise(record.judgement.turns[-1].reply), contract)[1]
+
+
 def _replayed(record: Record, contract: Contract, draw: Callable[[InspectedFrame], Frame]) -> Conversation | None:
     """What the model saw before its last reply, or None where these turns do not come from this contract."""
     judgement = record.judgement
@@ -88,11 +97,12 @@ def _replayed(record: Record, contract: Contract, draw: Callable[[InspectedFrame
             if tuple(frame.ref for frame in now) != rollout.wanted:
                 return None
             rollout = supply(rollout, [draw(frame) for frame in now])
+        if place == len(judgement.turns) - 1:
+            # Not stepped: working out the verdicts again would take longer than all the rest.
+            return context(rollout) if isinstance(parse_reply(turn.reply, contract), Answer) else None
         after = _stepped(rollout, turn)
         if after is None:
             return None
-        if place == len(judgement.turns) - 1:
-            return context(rollout)
         rollout = after
     return None
 

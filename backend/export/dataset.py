@@ -11,7 +11,7 @@ from PIL import Image
 
 from backend.errors import ExportError, NothingToExportError
 from backend.export.card import dataset_card
-from backend.export.conversation import Unfit, contract_for, example_of
+from backend.export.conversation import Example, TraceSource, Unfit, contract_for, example_of, source_of
 from backend.export.folder import MANIFEST, drafting
 from backend.export.formats import images_of
 from backend.export.manifest import NO_PICTURES, Manifest, Tallies
@@ -20,7 +20,7 @@ from backend.export.reading import LeftOut, read_records
 from backend.export.record import pseudonym
 from backend.export.row import row_of
 from backend.export.selection import Selection
-from backend.export.writing import RECORDS, Case, add_line, chosen_formats, is_pair
+from backend.export.writing import RECORDS, Case, add_line, chosen_formats
 from backend.label_studio.layout import parse_layout
 from backend.types import Frame
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from backend.export.conversation import Example
     from backend.export.folder import Draft
     from backend.export.pictures import OpenPair
     from backend.export.record import Record
@@ -96,11 +95,8 @@ def export_dataset(
             f"The ledger does not know project {options.project}; it knows: {known}. "
             f"Run vrthinker sync {options.project}."
         )
-    selection = options.selection
-    if options.since_last:
-        selection = replace(selection, exported=ledger.exported(project.id))
     with drafting(options.out) as draft:
-        export = _Export(ledger, options, selection, project, draft, chosen, videos)
+        export = _Export(ledger, options, project, draft, chosen, videos)
         export.write(observe)
         manifest = export.finished()
     ledger.mark_exported(project.id, export.answers)
@@ -114,14 +110,15 @@ class _Export:
         self,
         ledger: Ledger,
         options: ExportOptions,
-        selection: Selection,
         project: Project,
         draft: Draft,
         chosen: tuple[Format, ...],
         videos: Videos | None,
     ) -> None:
-        self._ledger, self._options, self._selection = ledger, options, selection
-        self._project, self._draft, self._formats = project, draft, chosen
+        self._ledger, self._options, self._project = ledger, options, project
+        self._draft, self._formats = draft, chosen
+        self._name_of = _naming(ledger, options)
+        self._selection = _selecting(ledger, options, self._name_of)
         self._pictures = Pictures(draft, videos.fetcher, videos.open_pair) if options.frames and videos else None
         self._tallies = Tallies()
         self.answers: list[tuple[int, str, datetime]] = []
@@ -130,7 +127,7 @@ class _Export:
         """Every record into every file."""
         layout = parse_layout(self._project.label_config)
         answered = self._answered(observe)
-        for record in read_records(answered, layout, self._name_of(), self._tallies.left_out):
+        for record in read_records(answered, layout, self._name_of, self._tallies.left_out):
             if self._selection.takes(record):
                 self._add(record)
             else:
@@ -149,7 +146,7 @@ class _Export:
             program=version("vrthinker"),
             project=self._project.id,
             title=self._project.title,
-            options=_told(self._options, self._formats),
+            options=_told(self._options, self._selection, self._formats),
             model_versions=tuple(sorted(self._tallies.model_versions)),
             counts=self._tallies.as_json(),
             files=self._draft.files,
@@ -169,12 +166,6 @@ class _Export:
             yield one
         observe(total, total)
 
-    def _name_of(self) -> Callable[[int | None], str]:
-        if (names := self._options.names) is not None:
-            return lambda user: "unknown" if user is None else names.get(user, f"user {user}")
-        salt = self._ledger.pseudonym_salt(self._project.id)
-        return lambda user: pseudonym(user, self._project.id, salt)
-
     def _add(self, record: Record) -> None:
         contract = contract_for(record.model_version, self._options.contract)
         shown = self._pictures.shown(record, contract) if self._pictures and contract else Shown()
@@ -182,26 +173,28 @@ class _Export:
             record = replace(record, problems=(*record.problems, shown.problem))
         if shown.clips:
             record = replace(record, judgement=replace(record.judgement, clips=shown.clips))
-        made = example_of(record, contract, _blank)
+        # Replaying a conversation takes longer than all the rest, and only rows with pictures need it.
+        made = example_of(record, contract, _blank) if self._pictures else None
+        source = (
+            source_of(record, contract) if made is None else made.trace_source if isinstance(made, Example) else made
+        )
         self._tallies.count(record)
-        source = None if isinstance(made, Unfit) else made.trace_source
-        add_line(self._draft, RECORDS, row_of(record, trace_source=source, files=shown.files))
-        self._examples(record, self._fit(made, shown), shown)
+        self._count_example(source, shown)
+        told = source if isinstance(source, TraceSource) else None
+        add_line(self._draft, RECORDS, row_of(record, trace_source=told, files=shown.files))
+        self._examples(record, made if isinstance(made, Example) and shown.files else None, shown)
         self.answers.append((record.annotation, record.model_version, record.updated_at))
 
-    def _fit(self, made: Example | Unfit, shown: Shown) -> Example | None:
-        """The example, if it can be written; counted either way."""
-        if isinstance(made, Unfit):
-            self._tallies.no_example(made)
-            return None
-        if self._pictures and not shown.files:
+    def _count_example(self, source: TraceSource | Unfit, shown: Shown) -> None:
+        if isinstance(source, Unfit):
+            self._tallies.no_example(source)
+        elif self._pictures and not shown.files:
             self._tallies.no_example(NO_PICTURES)
-            return None
-        self._tallies.example(made.trace_source, pair=is_pair(made))
-        return made
+        else:
+            self._tallies.example(source, pair=source is not TraceSource.MODEL)
 
     def _examples(self, record: Record, example: Example | None, shown: Shown) -> None:
-        case = Case(record, example, images_of(example, shown.files) if example and shown.files else [])
+        case = Case(record, example, images_of(example, shown.files) if example else [])
         for made in self._formats:
             made.write(self._draft, case)
 
@@ -214,9 +207,24 @@ def _blank(seen: InspectedFrame) -> Frame:
 BLANK = Image.new("RGB", (1, 1))
 
 
-def _told(options: ExportOptions, chosen: tuple[Format, ...]) -> dict[str, Any]:
-    """The options as the manifest tells them; without the folder, which says nothing about the content."""
+def _naming(ledger: Ledger, options: ExportOptions) -> Callable[[int | None], str]:
+    """What annotators are called in this dataset, by their id in Label Studio."""
+    if (names := options.names) is not None:
+        return lambda user: "unknown" if user is None else names.get(user, f"user {user}")
+    salt = ledger.pseudonym_salt(options.project)
+    return lambda user: pseudonym(user, options.project, salt)
+
+
+def _selecting(ledger: Ledger, options: ExportOptions, name_of: Callable[[int | None], str]) -> Selection:
+    """The selection with annotators as this dataset names them, and with what is exported already."""
     selection = options.selection
+    named = tuple(name_of(int(given)) if given.isdecimal() else given for given in selection.annotators)
+    exported = ledger.exported(options.project) if options.since_last else {}
+    return replace(selection, annotators=named, exported=exported)
+
+
+def _told(options: ExportOptions, selection: Selection, chosen: tuple[Format, ...]) -> dict[str, Any]:
+    """The options as the manifest tells them; without the folder, which says nothing about the content."""
     return {
         "only": selection.only,
         "dimensions": [dimension.value for dimension in selection.dimensions],

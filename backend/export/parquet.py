@@ -42,6 +42,7 @@ def _features(datasets: Any) -> Any:  # noqa: ANN401  # the library is untyped
     """The types of `row.row_of`."""
     value, several = datasets.Value, datasets.List
     text, whole, real, flag = value("string"), value("int64"), value("float64"), value("bool")
+    moment = value("timestamp[us, tz=UTC]")
     video = {"reference": text, "sha256": text, "fps": real, "frames": whole, "width": whole, "height": whole}
     label = {
         "human": value("int8"),
@@ -72,8 +73,8 @@ def _features(datasets: Any) -> Any:  # noqa: ANN401  # the library is untyped
             "disagrees": flag,
             "exposure": text,
             "lead_time": real,
-            "created_at": text,
-            "updated_at": text,
+            "created_at": moment,
+            "updated_at": moment,
             "model_version": text,
             "trace_source": text,
             "rollout": rollout,

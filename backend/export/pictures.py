@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
-from backend.errors import MediaError
+from backend.errors import MediaError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -109,8 +109,15 @@ def _facts(clip: Clip) -> tuple[int, int, int]:
 
 
 def open_pairs(cache_dir: Path | None = None) -> Callable[..., OpenedPair]:
-    """Opens real files; decoding needs OpenCV, which the web process does without."""
-    from backend.frames import VideoPair
+    """Opens real files; decoding needs OpenCV, which the web process does without.
+
+    Raises:
+        SettingsError: OpenCV is not installed.
+    """
+    try:
+        from backend.frames import VideoPair
+    except ImportError:
+        raise SettingsError("--frames needs OpenCV: pip install 'vrthinker[frames]'.") from None
 
     def open_pair(
         video1: Path, video2: Path, contract: Contract, *, wanted: Sequence[FrameRef] | None = None

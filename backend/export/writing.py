@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -172,13 +173,20 @@ FORMATS = {
 }
 
 
+def _possible(made: Format, *, frames: bool) -> bool:
+    """Whether a format can be made here and now."""
+    if made.name == PARQUET:
+        return find_spec("datasets") is not None
+    return frames or not made.needs_frames
+
+
 def chosen_formats(names: Iterable[str], *, frames: bool) -> tuple[Format, ...]:
     """The formats of these names, in a fixed order; all that are possible where none is named.
 
     Raises:
         SettingsError: there is no such format, or it needs the pictures.
     """
-    wanted = set(names) or {made.name for made in FORMATS.values() if frames or not made.needs_frames}
+    wanted = set(names) or {made.name for made in FORMATS.values() if _possible(made, frames=frames)}
     if unknown := sorted(wanted - FORMATS.keys()):
         raise SettingsError(f"There is no format {unknown[0]!r}. Formats: {', '.join(FORMATS)}.")
     chosen = tuple(made for made in FORMATS.values() if made.name in wanted)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from backend.errors import LabelStudioError, VRThinkerError
-from backend.ledger import Annotation
+from backend.ledger import Annotation, Project, Sync
 from backend.log import line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from threading import Event
 
     from backend.label_studio import records
-    from backend.ledger import Ledger, Sync
+    from backend.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,16 @@ class Annotations(Protocol):
             LabelStudioError: it cannot be had.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What one sync brought: how many annotations were seen, and how many turned out to be gone."""
+
+    project: int
+    annotations: int
+    deleted: int
+    seconds: float
 
 
 class Syncing:
@@ -64,34 +75,57 @@ class Syncing:
         Raises:
             LedgerError: the ledger cannot be used.
         """
-        started = time.monotonic()
         try:
-            count, newest = self._fetch(due)
+            synced = self._fetch(due)
         except LabelStudioError as error:
             logger.warning(line("not synced", project=due.project, reason=error.reason, message=error))
             self._ledger.end_sync(due.project, due.since, PAUSE_AFTER_ERROR)
             return 0
-        seconds = time.monotonic() - started
-        pause = max(SHORTEST_PAUSE, timedelta(seconds=PAUSE_PER_TIME * seconds))
-        self._ledger.end_sync(due.project, newest and newest - OVERLAP, pause)
-        logger.info(line("synced", project=due.project, annotations=count, seconds=seconds))
-        return count
+        logger.info(line("synced", project=due.project, annotations=synced.annotations, seconds=synced.seconds))
+        return synced.annotations
 
-    def _fetch(self, due: Sync) -> tuple[int, datetime | None]:
-        """How many annotations there were, and the newest change of all."""
+    def fetch_all(self, project: records.Project, tell: Callable[[int], None] = lambda _count: None) -> Synced:
+        """Fetch every annotation of a project now, also one that the ledger did not know; `tell` hears how many yet.
+
+        Raises:
+            LabelStudioError: they cannot be had; those that came before are kept.
+            LedgerError: the ledger cannot be used.
+        """
+        self._ledger.remember_project(Project(project.id, project.title, project.label_config))
+        return self._fetch(Sync(project.id, None), tell)
+
+    def _fetch(self, due: Sync, tell: Callable[[int], None] = lambda _count: None) -> Synced:
+        started = time.monotonic()
+        before = self._ledger.annotation_ids(due.project)  # what comes by webhook meanwhile is new, not gone
         newest = due.since and due.since + OVERLAP
         seen: set[int] = set()
+        deleted = 0
         tasks = self._label_studio.annotated_tasks(due.project, due.since)
         while batch := list(islice(tasks, BATCH)):
             found = {annotation.id for task in batch for annotation in task.annotations}
             self._ledger.remember_annotation(*(_kept(due.project, one) for task in batch for one in task.annotations))
             known = self._ledger.annotation_ids(due.project, [task.id for task in batch])
-            self._ledger.mark_annotations_deleted(sorted(known - found))
+            deleted += self._ledger.mark_annotations_deleted(sorted((known & before) - found))
             seen |= found
             newest = max([task.updated_at for task in batch] + ([newest] if newest else []))
+            tell(len(seen))
         if due.since is None:  # everything was listed, so what was not listed is gone
-            self._ledger.mark_annotations_deleted(sorted(self._ledger.annotation_ids(due.project) - seen))
-        return len(seen), newest
+            deleted += self._ledger.mark_annotations_deleted(sorted(before - seen))
+        seconds = time.monotonic() - started
+        pause = max(SHORTEST_PAUSE, timedelta(seconds=PAUSE_PER_TIME * seconds))
+        self._ledger.end_sync(due.project, _next_start(due, newest, seconds), pause)
+        return Synced(due.project, len(seen), deleted, seconds)
+
+
+def _next_start(due: Sync, newest: datetime | None, seconds: float) -> datetime | None:
+    """Where the next sync begins: by Label Studio's clock, and before this one began to list.
+
+    A task that was listed first and changed a moment later is older than the newest that was listed last.
+    """
+    if newest is None:
+        return None
+    start = newest - OVERLAP - timedelta(seconds=int(seconds))
+    return max(start, due.since) if due.since else start
 
 
 def _kept(project: int, told: records.Annotation) -> Annotation:

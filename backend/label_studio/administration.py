@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backend.label_studio.records import LocalStorage, MlBackend, Webhook, read
+from backend.label_studio.records import LocalStorage, MlBackend, User, Webhook, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +43,12 @@ class Administration:
             found += [item["id"] for item in answer["results"] if item["title"] == title]
             page = page + 1 if answer.get("next") else 0
         return tuple(sorted(found))
+
+    def user_names(self) -> dict[int, str]:
+        """What the people of the organization are called, by id: their e-mail address, else their user name."""
+        answer = self._connection.request("list users", "GET", "api/users/")
+        found = [read(User, item) for item in (answer["results"] if isinstance(answer, dict) else answer)]
+        return {user.id: user.email or user.username for user in found}
 
     def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
         """Add tasks, each `{"data": {...}}`; their ids in that order."""

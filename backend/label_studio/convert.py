@@ -195,8 +195,9 @@ def rationales_of(layout: Layout, result: Sequence[Mapping[str, Any]]) -> dict[D
     found: dict[Dimension, str] = {}
     for item in result:
         dimension = dimensions.get(str(item.get("from_name")))
-        text = without_note("\n".join(_values(item, "text"))).strip()
-        if dimension is not None and text:
+        if dimension is None:
+            continue
+        if text := without_note("\n".join(_values(item, "text"))).strip():
             found[dimension] = f"{found[dimension]}\n{text}" if dimension in found else text
     return found
 

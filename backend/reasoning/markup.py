@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Block:
         return text[slice(*self.inner)]
 
 
+@cache
 def tag(*names: str, closing: str = "") -> re.Pattern[str]:
     """Matches an opening tag of these names; the name is group 1. `closing` is "/" for closing tags, "/?" for both."""
     return re.compile(rf"<\s*{closing}\s*({'|'.join(names)})\s*>", re.IGNORECASE | re.ASCII)

@@ -43,7 +43,7 @@ def test_every_kind_of_error_has_its_exit_code(error: errors.VRThinkerError, cod
 def test_the_commands_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "--help") == 0
     told = capsys.readouterr().out
-    for command in ("infer", "demo", "web", "worker", "publisher", "settings"):
+    for command in ("infer", "demo", "export", "sync", "web", "worker", "publisher", "settings"):
         assert f"\n  {command} " in told
 
 

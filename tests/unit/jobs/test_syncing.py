@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING
 
+import pytest
+
 from backend.errors import LabelStudioError, LabelStudioUnavailableError
-from backend.jobs.syncing import LEASE, PAUSE_AFTER_ERROR, Syncing
+from backend.jobs.syncing import LEASE, PAUSE_AFTER_ERROR, Syncing, _kept, _next_start
 from backend.label_studio import records
 from backend.ledger import Project, Sync
 from tests.unit.jobs.desk import CONFIG, START
@@ -85,6 +87,43 @@ def test_a_sync_that_label_studio_refuses_is_tried_again_later_from_the_same_pla
     assert desk.ledger.begin_sync(LEASE) is None
     desk.now[0] += PAUSE_AFTER_ERROR
     assert desk.ledger.begin_sync(LEASE) == Sync(1, None)
+
+
+def test_what_comes_by_webhook_while_all_is_listed_is_not_taken_for_deleted(desk: Desk) -> None:
+    desk.ledger.remember_project(Project(1, "Dogs", CONFIG))
+
+    class Busy(People):
+        def annotated_tasks(self, project: int, since: datetime | None = None) -> Iterator[records.AnnotatedTask]:
+            yield from self.tasks
+            desk.ledger.remember_annotation(*(_kept(1, one) for one in answered(1, 11).annotations))
+
+    Syncing(desk.ledger, Busy([answered(1, 10), answered(2, 20)])).sync(Sync(1, None))
+    assert desk.ledger.annotation_ids(1) == {10, 11, 20}
+
+
+@pytest.mark.parametrize(
+    ("since", "seconds", "start"),
+    [(None, 0.4, 8), (None, 300.0, 3), (7, 0.4, 8), (7, 300.0, 7)],
+)
+def test_the_next_sync_begins_before_this_one_began_to_list(since: int | None, seconds: float, start: int) -> None:
+    due = Sync(1, None if since is None else START + timedelta(minutes=since))
+    assert _next_start(due, START + timedelta(minutes=9), seconds) == START + timedelta(minutes=start)
+
+
+def test_fetching_all_takes_up_the_project_and_tells_how_far_it_is(desk: Desk) -> None:
+    told: list[int] = []
+    people = People([answered(task, task * 10) for task in range(1, 702)])
+    synced = Syncing(desk.ledger, people).fetch_all(records.Project(1, "Dogs", CONFIG), told.append)
+    assert told == [500, 701]
+    assert (synced.project, synced.annotations, synced.deleted) == (1, 701, 0)
+    assert desk.ledger.project(1) == Project(1, "Dogs", CONFIG)
+    assert Syncing(desk.ledger, People([])).fetch_all(records.Project(1, "Dogs", CONFIG)).deleted == 701
+
+
+def test_fetching_all_says_what_label_studio_refuses(desk: Desk) -> None:
+    people = People([], LabelStudioUnavailableError("503"))
+    with pytest.raises(LabelStudioUnavailableError):
+        Syncing(desk.ledger, people).fetch_all(records.Project(1, "Dogs", CONFIG))
 
 
 def test_syncing_goes_on_until_it_is_stopped(desk: Desk) -> None:

@@ -1,6 +1,6 @@
 """Measures what a project manager waits for: taking a project in, write-back, the status page.
 
-`python -m backend.demo.rates` runs it against a Label Studio of its own. A real Redis, a real SQLite ledger, a real web
+`project` runs it against a Label Studio of its own. A real Redis, a real SQLite ledger, a real web
 process; judgements are made up, since the model is not what is measured.
 """
 
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from backend.bench.web import CONFIG, Measure, running_web
+from backend.bench.report import Measure
+from backend.bench.web import CONFIG, running_web
 from backend.intake import LedgerIntake
 from backend.jobs.comparing import Comparing
 from backend.jobs.publishing import BATCH, Publishing

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backend.bench import workload
 from backend.bench.web import CONFIG
-from backend.demo import workload
-from backend.demo.workload import measure_project
+from backend.bench.workload import measure_project
 from backend.label_studio.client import LabelStudioClient
 from tests.unit.label_studio.fake_label_studio import FakeLabelStudio
 from tests.unit.label_studio.servers import serving

@@ -1,0 +1,210 @@
+"""Fine-tuning on an exported dataset: `python -m backend.training.finetune DATASET --out FOLDER`.
+
+One small loop around the library's own Trainer, on the very files that TRL reads (`trl-sft/`). Only the last reply is
+learnt: it ends in a person's labels, and before it stands exactly what the model had seen when it gave its own.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import torch
+import typer
+from PIL import Image
+from torch.utils.data import Dataset
+from transformers import (
+    AutoImageProcessor,
+    AutoTokenizer,
+    Qwen2_5_VLForConditionalGeneration,
+    Trainer,
+    TrainingArguments,
+)
+
+from backend.engines.local.prompt import Prompter, frames_of
+from backend.engines.local.vision import Picture
+from backend.errors import ExportError
+from backend.settings import BUNDLED_CHECKPOINT
+from backend.types import Frame, FrameRef, Message, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import BaseImageProcessor, PreTrainedTokenizerBase
+
+    from backend.types import Conversation
+
+IGNORED = -100
+END = "<|im_end|>"
+ROWS = "trl-sft"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint's three parts, to be trained in place."""
+
+    model: Qwen2_5_VLForConditionalGeneration
+    tokenizer: PreTrainedTokenizerBase
+    image_processor: BaseImageProcessor
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint folder that a worker can load."""
+        for part in (self.model, self.tokenizer, self.image_processor):
+            part.save_pretrained(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What training came to: the mean loss over its steps, and on the validation rows afterwards, if there are any."""
+
+    rows: int
+    steps: int
+    loss: float
+    validation_loss: float | None
+
+
+class Conversations(Dataset[dict[str, torch.Tensor]]):
+    """The conversations of one split as training rows, read when they are needed."""
+
+    def __init__(self, folder: Path, split: str, checkpoint: Checkpoint) -> None:
+        """`folder` is a dataset of `vrthinker export --frames`.
+
+        Raises:
+            ExportError: it holds no such rows.
+        """
+        file = folder / ROWS / f"{split}.jsonl"
+        if not file.exists():
+            raise ExportError(f"{folder} holds no {file.relative_to(folder)}. Export it with --frames.")
+        self._folder = folder
+        self._lines = file.read_text(encoding="utf-8").splitlines()
+        self._parts = checkpoint
+        self._prompter = Prompter(checkpoint.tokenizer, checkpoint.model)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, place: int) -> dict[str, torch.Tensor]:
+        row = json.loads(self._lines[place])
+        *before, last = row["messages"]
+        conversation = _conversation(before, [self._folder / name for name in row["images"]])
+        pictures = self._parts.image_processor([f.image for f in frames_of(conversation)], return_tensors="pt")
+        grids = [Picture(tuple(grid), torch.empty(0)) for grid in pictures["image_grid_thw"].tolist()]
+        prompt = self._prompter.prompt(conversation, grids)
+        reply = self._parts.tokenizer(_words(last) + END, add_special_tokens=False)["input_ids"]
+        ids = torch.tensor([*prompt.ids, *reply])
+        labels = torch.full_like(ids, IGNORED)
+        labels[len(prompt.ids) :] = ids[len(prompt.ids) :]
+        positions = _continued(prompt.positions[1:], len(reply))
+        return {"input_ids": ids[None], "position_ids": positions, "labels": labels[None], **pictures}
+
+
+def _conversation(messages: Sequence[dict[str, Any]], images: Sequence[Path]) -> Conversation:
+    """Messages as TRL reads them, their places for pictures filled in order."""
+    rest = iter(images)
+    return tuple(
+        Message(
+            message["role"],
+            tuple(_frame(next(rest)) if part["type"] == "image" else Text(part["text"]) for part in message["content"]),
+        )
+        for message in messages
+    )
+
+
+def _frame(path: Path) -> Frame:
+    """A picture; the places that frames have in videos do not matter here."""
+    with Image.open(path) as picture:
+        return Frame(FrameRef(1, 0), 0, 0, 0.0, picture.convert("RGB"))
+
+
+def _words(message: dict[str, Any]) -> str:
+    return "".join(part["text"] for part in message["content"])
+
+
+def _continued(positions: torch.Tensor, count: int) -> torch.Tensor:
+    """Positions [3, 1, tokens] with those of `count` more text tokens, which go on one by one."""
+    after = positions.max() + 1 + torch.arange(count)
+    return torch.cat([positions, after.expand(3, 1, count)], dim=-1)
+
+
+def _alone(rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Rows are of very different length, so each goes through the model alone; the Trainer sums their gradients."""
+    (row,) = rows
+    return row
+
+
+def load(model: str) -> Checkpoint:
+    """A checkpoint in float32, the precision that CPUs train in, or bfloat16 where there is a GPU."""
+    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    return Checkpoint(
+        Qwen2_5_VLForConditionalGeneration.from_pretrained(model, dtype=dtype),
+        AutoTokenizer.from_pretrained(model),
+        AutoImageProcessor.from_pretrained(model, backend="pil"),
+    )
+
+
+def finetune(
+    dataset: Path, out: Path, *, model: str, steps: int, learning_rate: float = 1e-5, batch: int = 8, seed: int = 0
+) -> Learnt:
+    """Train on the dataset's train rows for so many steps of `batch` rows, and write the checkpoint.
+
+    Raises:
+        ExportError: the dataset has no rows with pictures.
+    """
+    checkpoint = load(model)
+    rows = Conversations(dataset, "train", checkpoint)
+    held_out = (dataset / ROWS / "validation.jsonl").exists()
+    arguments = TrainingArguments(
+        output_dir=str(out),
+        max_steps=steps,
+        per_device_train_batch_size=1,
+        per_device_eval_batch_size=1,
+        gradient_accumulation_steps=batch,
+        learning_rate=learning_rate,
+        seed=seed,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        prediction_loss_only=True,
+        # A row's tensors differ in their first dimension, so they must not be cut to one batch size.
+        accelerator_config={"dispatch_batches": False, "split_batches": False},
+        save_strategy="no",
+        report_to=[],
+        logging_steps=1,
+    )
+    validation = Conversations(dataset, "validation", checkpoint) if held_out else None
+    trainer = Trainer(
+        model=checkpoint.model, args=arguments, train_dataset=rows, eval_dataset=validation, data_collator=_alone
+    )
+    trained = trainer.train()
+    after = trainer.evaluate()["eval_loss"] if held_out else None
+    checkpoint.save(out)
+    return Learnt(len(rows), trained.global_step, float(trained.training_loss), after)
+
+
+def main(
+    dataset: Annotated[Path, typer.Argument(help="Folder of vrthinker export --frames.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the checkpoint to.")],
+    model: Annotated[str, typer.Option(help="Checkpoint to begin with. Default: the small one.")] = "",
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
+    batch: Annotated[int, typer.Option(min=1, help="Rows per step.")] = 8,
+    learning_rate: Annotated[float, typer.Option(help="The largest learning rate.")] = 1e-5,
+    seed: Annotated[int, typer.Option(help="Fixes the order of the rows.")] = 0,
+) -> None:
+    """Fine-tune a checkpoint on people's answers."""
+    learnt = finetune(
+        dataset,
+        out,
+        model=model or str(BUNDLED_CHECKPOINT),
+        steps=steps,
+        batch=batch,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
+    held_out = "" if learnt.validation_loss is None else f", {learnt.validation_loss:.3f} on the validation rows"
+    typer.echo(f"{learnt.rows} rows, {learnt.steps} steps: loss {learnt.loss:.3f}{held_out}. Written to {out}.")
+
+
+if __name__ == "__main__":
+    typer.run(main)

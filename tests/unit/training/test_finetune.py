@@ -1,0 +1,76 @@
+"""One real training step of the real classes, on a dataset as `vrthinker export --frames` writes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from backend.engines.local.loading import load_engine
+from backend.errors import ExportError
+from backend.export.dataset import ExportOptions, export_dataset
+from backend.ledger import Ledger
+from backend.reasoning.contract import VRTHINKER_128
+from backend.settings import BUNDLED_CHECKPOINT
+from backend.training.finetune import END, IGNORED, Conversations, finetune, load
+from tests.unit.export.people import MQ, PROJECT, VIDEO_1, People
+from tests.unit.export.videos import Studio
+from tests.unit.label_studio.judgements import DECIDE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TINY = str(BUNDLED_CHECKPOINT)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One corrected pair, judged at once, so that there are eight pictures."""
+    folder = tmp_path_factory.mktemp("finetune")
+    studio = Studio(folder / "clips")
+    studio.folder.mkdir()
+    ledger = Ledger.open(f"sqlite:///{folder}/ledger.db")
+    people = People(ledger)
+    people.task(1, studio.judged(DECIDE, prompt="prompt 1"), prompt="prompt 1", videos=studio.references)
+    people.answer(1, {MQ: VIDEO_1})
+    options = ExportOptions(PROJECT, folder / "set", VRTHINKER_128, formats=("trl-sft",), frames=True)
+    export_dataset(ledger, options, studio.videos())
+    ledger.close()
+    return folder / "set"
+
+
+def test_a_row_teaches_the_last_reply_and_nothing_else(dataset: Path) -> None:
+    checkpoint = load(TINY)
+    row = Conversations(dataset, "train", checkpoint)[0]
+    [told] = [json.loads(line) for line in (dataset / "trl-sft" / "train.jsonl").read_text().splitlines()]
+    learnt = row["labels"][row["labels"] != IGNORED]
+    assert checkpoint.tokenizer.decode(learnt) == told["messages"][-1]["content"][0]["text"] + END
+    assert row["image_grid_thw"].tolist() == [[1, 32, 32]] * 8
+    assert row["position_ids"].shape == (3, 1, row["input_ids"].shape[-1])
+
+
+def test_positions_go_on_as_the_model_itself_counts_them(dataset: Path) -> None:
+    checkpoint = load(TINY)
+    row = Conversations(dataset, "train", checkpoint)[0]
+    ids = row["input_ids"]
+    kinds = (ids == checkpoint.model.config.image_token_id).int()
+    rope: Any = checkpoint.model.model.get_rope_index
+    expected, _ = rope(ids, mm_token_type_ids=kinds, image_grid_thw=row["image_grid_thw"])
+    assert torch.equal(row["position_ids"], expected)
+
+
+def test_one_step_changes_the_weights_and_the_checkpoint_loads(dataset: Path, tmp_path: Path) -> None:
+    learnt = finetune(dataset, tmp_path / "out", model=TINY, steps=1, batch=1, learning_rate=1e-3)
+    assert (learnt.rows, learnt.steps, learnt.validation_loss) == (1, 1, None)
+    assert math.isfinite(learnt.loss)
+    before, after = (load(str(folder)).model.get_output_embeddings().weight for folder in (TINY, tmp_path / "out"))
+    assert not torch.equal(before, after)
+    assert load_engine(str(tmp_path / "out"), device="cpu")
+
+
+def test_a_dataset_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="Export it with --frames"):
+        finetune(tmp_path, tmp_path / "out", model=TINY, steps=1)
