@@ -147,6 +147,9 @@ class LedgerIntake:
                 self._ledger.mark_annotations_deleted(_ids(gone if isinstance(gone, list) else []))
             case "TASKS_CREATED":
                 self._take_automatically(project, data)
+            case "START_TRAINING":
+                new = self._ledger.ask_for_export(project)
+                logger.info(line("export asked for", project=project, new=new))
 
     def _take_automatically(self, project: int, data: Mapping[str, Any]) -> None:
         """Take in the tasks that a webhook tells, where the project wants it.

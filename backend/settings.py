@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     media_cache_dir: Path = Field(Path(".cache/media"), description="Folder for fetched videos.")
     media_cache_bytes: int = Field(20_000_000_000, ge=0, description="How much of it to keep, in bytes.")
 
+    export_dir: Path = Field(
+        Path("exports"), description="Where the publisher puts the datasets that *Start Training* asks for."
+    )
+
     host: str = Field("127.0.0.1", description="Address the web process listens on.")
     port: int = Field(9090, ge=1, le=65535, description="Port the web process listens on.")
     web_threads: int = Field(8, ge=1, description="Threads of the web process.")

@@ -1,6 +1,6 @@
 # The web process, the publisher, workers in front of a model server, vrthinker export and report: no torch, no GPU.
 FROM python:3.11-slim
-RUN pip install --no-cache-dir uv && useradd --create-home --uid 1000 vrthinker && install -d -o vrthinker /data /data/ledger /data/media
+RUN pip install --no-cache-dir uv && useradd --create-home --uid 1000 vrthinker && install -d -o vrthinker /data /data/ledger /data/media /data/exports
 WORKDIR /app
 COPY requirements requirements
 COPY pyproject.toml README.md ./

@@ -102,6 +102,7 @@ class Site:
             "REDIS_URL": f"redis://:{secrets.redis_password}@127.0.0.1:{ports.redis}/0",
             "DATABASE_URL": f"sqlite:///{self.root / 'ledger.db'}",
             "MEDIA_CACHE_DIR": str(self.root / "media"),
+            "EXPORT_DIR": str(self.root / "exports"),
             "HOST": "127.0.0.1",
             "PORT": str(ports.web),
             "BASIC_AUTH_USER": secrets.basic_auth_user,

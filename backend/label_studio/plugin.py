@@ -30,6 +30,9 @@ HINTS = frozenset(
 """What Label Studio's webhooks tell us; each is a hint that may be lost, doubled or late."""
 
 
+START_TRAINING = "START_TRAINING"
+"""What the button of that name sends: a person's wish, not a hint. Here it means: export what people corrected."""
+
 MAX_ID = 2**63 - 1  # what every database takes as an id
 MAX_DIGITS = len(str(MAX_ID))
 
@@ -72,7 +75,7 @@ class _PairwiseModel:
     """Our half of the model class: everything that both generations call."""
 
     intake: ClassVar[Intake]
-    TRAIN_EVENTS: ClassVar[tuple[str, ...]] = tuple(sorted(HINTS))
+    TRAIN_EVENTS: ClassVar[tuple[str, ...]] = (*sorted(HINTS), START_TRAINING)
 
     def __init__(self, project_id: str | int | None = None, label_config: str | None = None, **_host: object) -> None:
         """`_host` is what 1.0.9 adds; the access token among it is dropped here and kept nowhere.

@@ -227,3 +227,24 @@ class Judged:
     prediction_id: int | None
     shown: bool
     verdicts: Mapping[Dimension, Verdict]
+
+
+class ExportState(StrEnum):
+    """How far an export is that somebody asked for."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """The latest export of a project that was asked for in Label Studio: its `folder` when done, else why it failed."""
+
+    project: int
+    state: ExportState
+    folder: str
+    message: str
+    asked_at: datetime
+    ended_at: datetime | None

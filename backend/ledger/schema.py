@@ -199,3 +199,17 @@ exported = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Index("exported_by_project", "project"),
 )
+
+# The latest export of a project that was asked for with Start Training.
+export_request = Table(
+    "export_request",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from backend.agreement.calibration import Fit
-    from backend.ledger import Agreement, FailureGroup, Ledger, VersionCounts
+    from backend.ledger import Agreement, ExportRequest, FailureGroup, Ledger, VersionCounts
     from backend.queue import QueueCounts, WorkerInfo
     from backend.server.metrics import QueueState
 
@@ -47,7 +47,8 @@ class VersionView:
 class ProjectView:
     """One project: its versions, the current one first, and its speed in judgements per second.
 
-    `uncompared` tasks have answers that are not counted in the agreement yet.
+    `uncompared` tasks have answers that are not counted in the agreement yet. `export` is the latest that Start
+    Training asked for.
     """
 
     id: int
@@ -57,6 +58,7 @@ class ProjectView:
     paused: bool
     automatic: bool
     uncompared: int
+    export: ExportRequest | None
 
     @property
     def to_go_s(self) -> float | None:
@@ -126,10 +128,18 @@ class StatusPage:
             if paused.everything:
                 notices.append("Everything is paused: nothing new is begun until vrthinker resume.")
             agreement = self._ledger.agreement()
+            exports = {export.project: export for export in self._ledger.export_requests()}
             titles = {project.id: project.title for project in known}
-            ids = sorted({version.project for version in versions} | titles.keys())
+            ids = sorted({version.project for version in versions} | titles.keys() | exports.keys())
             return [
-                self._project(number, titles.get(number, ""), versions, agreement, paused=number in paused.projects)
+                self._project(
+                    number,
+                    titles.get(number, ""),
+                    versions,
+                    agreement,
+                    exports.get(number),
+                    paused=number in paused.projects,
+                )
                 for number in ids
             ]
         except LedgerError as error:
@@ -143,6 +153,7 @@ class StatusPage:
         title: str,
         versions: Sequence[VersionCounts],
         agreement: Sequence[Agreement],
+        export: ExportRequest | None,
         *,
         paused: bool,
     ) -> ProjectView:
@@ -156,6 +167,7 @@ class StatusPage:
             paused,
             self._ledger.is_automatic(number),
             self._ledger.uncompared(number),
+            export,
         )
 
     def _version(self, counts: VersionCounts, agreement: Sequence[Agreement]) -> VersionView:

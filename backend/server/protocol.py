@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, abort, jsonify, request
 
-from backend.label_studio.plugin import HINTS, project_number
+from backend.label_studio.plugin import HINTS, START_TRAINING, project_number
 from backend.log import line
-from backend.server.answer import field, json_object, refusal
+from backend.server.answer import field, json_object
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -83,11 +83,13 @@ class MlBackend:
         return jsonify(results=results)
 
     def webhook(self) -> Response:
-        """Take a hint and answer at once; what it says is worked in afterwards."""
+        """Take a hint and answer at once; what it says is worked in afterwards. A wish is noted before the answer."""
         body = json_object(WEBHOOK_BYTES)
         action = field(body, "action", str)
-        if action == "START_TRAINING":
-            return refusal(HTTPStatus.NOT_IMPLEMENTED, "Nothing was started: this backend does not train on request.")
+        if action == START_TRAINING:
+            _require_project(body)
+            self._model_class().fit(action, body)
+            return jsonify(status="ok", message="An export for retraining was asked for; the status page tells of it.")
         if action not in HINTS:
             return jsonify(status="ignored")
         self._metrics.heard(action)
@@ -104,3 +106,10 @@ def _project(body: dict[str, Any]) -> int:
     if number is None:
         abort(HTTPStatus.BAD_REQUEST, 'The field project has to be a project\'s id, as 7 or "7.1795331242".')
     return number
+
+
+def _require_project(body: dict[str, Any]) -> None:
+    """Webhooks tell a project as an object."""
+    told = body.get("project")
+    if not isinstance(told, dict) or project_number(told.get("id")) is None:
+        abort(HTTPStatus.BAD_REQUEST, "The field project has to be a project as Label Studio sends it, with its id.")

@@ -19,6 +19,7 @@ from backend.queue import Rescue, WorkQueue
 from backend.queue.names import PUBLISH, REPUBLISH
 from backend.version import model_version
 from backend.worker.auto import AutoIntake
+from backend.worker.exporting import Exporting
 from backend.worker.steady import SteadyWorker, worker_name
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from backend.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+WISHES_EVERY_S = 2.0  # somebody has pressed a button and looks at the status page
 
 
 class PublishWorker(SteadyWorker):
@@ -78,6 +81,8 @@ def run_publisher(settings: Settings) -> None:
         threading.Thread(target=loop.run_until, args=(stopped, settings.reconcile_interval_s), daemon=True).start()
     for counting in (Comparing(ledger), Calibrating(ledger)):
         threading.Thread(target=counting.run_until, args=(stopped,), daemon=True).start()
+    exporting = Exporting(ledger, settings.export_dir)
+    threading.Thread(target=exporting.run_until, args=(stopped, WISHES_EVERY_S), daemon=True).start()
     logger.info(line("publisher ready", name=worker.name))
     try:
         worker.run()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+from datasets import load_dataset
 
 from backend.label_studio.convert import labels_of
 from backend.label_studio.layout import parse_layout
-from backend.ledger import Key, State
+from backend.ledger import ExportState, Key, State
 from backend.types import Dimension
 from tests.e2e.screen import Screen, chromium
 from tests.e2e.stack import LABEL_CONFIG, Stack, stack_around
@@ -212,3 +215,37 @@ def test_an_annotator_finds_the_choices_made_and_what_they_submit_reaches_the_le
     assert (annotation.task, annotation.id, annotation.origin) == (task, stored["id"], "webhook")
     assert annotation.parent_prediction == entry.prediction_id
     assert labels_of(parse_layout(LABEL_CONFIG), annotation.result) == judgement.labels
+
+
+def test_start_training_exports_what_was_corrected_and_the_status_page_says_so(running: Stack) -> None:
+    project = running.project("trained on")
+    (task,) = running.add(project, {})
+    running.client.retrieve_predictions(project)
+    (entry,) = running.wait_until_ended(project, [task])
+    (prediction,) = running.predictions(task)
+    corrected = [_another_choice(item) for item in prediction["result"]]
+    body = {"result": corrected, "parent_prediction": entry.prediction_id, "lead_time": 12.5}
+    assert running.label_studio.client.post(f"/api/tasks/{task}/annotations/", json=body).is_success
+    running.wait(lambda: list(running.ledger.annotations(project)), within_s=30)
+
+    (backend,) = running.client.administration.ml_backends(project)
+    assert running.label_studio.client.post(f"/api/ml/{backend.id}/train").is_success
+    running.wait(lambda: [one.state for one in running.ledger.export_requests()] == [ExportState.DONE])
+
+    (request,) = running.ledger.export_requests()
+    auth = (running.settings.basic_auth_user, running.settings.basic_auth_pass.get_secret_value())
+    page = httpx.get(f"http://127.0.0.1:{running.settings.port}/", auth=auth).text
+    assert "Export for retraining" in page
+    assert request.folder in page
+    (row,) = load_dataset("json", data_files=f"{request.folder}/trl-sft/*.jsonl", split="train")
+    assert row["messages"][-1]["role"] == "assistant"
+    assert all((Path(request.folder) / image).is_file() for image in row["images"])
+
+
+def _another_choice(item: dict[str, Any]) -> dict[str, Any]:
+    """The next choice, where an item is one."""
+    choices = ["Video 1", "Tie", "Video 2"]
+    if item["type"] != "choices":
+        return item
+    (chosen,) = item["value"]["choices"]
+    return {**item, "value": {"choices": [choices[(choices.index(chosen) + 1) % 3]]}}

@@ -17,7 +17,7 @@ from backend.errors import (
     LedgerError,
     TaskDataError,
 )
-from backend.ledger import Annotation, Key, Ledger, Project, State, Sync
+from backend.ledger import Annotation, ExportState, Key, Ledger, Project, State, Sync
 from backend.ledger.work import ENQUEUE_GRACE, LONGEST_PAUSE, is_blind, pause_after
 from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Verdict
 from backend.wire import Failure, Order, Outcome
@@ -450,3 +450,35 @@ def test_every_versions_verdicts_on_a_task_come_without_the_conversation(ledger:
     ]
     assert found[0].verdicts == {dimension: Verdict(Preference.VIDEO_1) for dimension in Dimension}
     assert list(ledger.judged(2)) == []
+
+
+def test_an_export_is_asked_for_once_until_it_has_ended(ledger: Ledger) -> None:
+    assert [ledger.ask_for_export(7), ledger.ask_for_export(7), ledger.ask_for_export(8)] == [True, False, True]
+    first, second = ledger.begin_export(), ledger.begin_export()
+    assert first is not None
+    assert second is not None
+    assert {first.project, second.project} == {7, 8}
+    assert ledger.begin_export() is None
+    assert not ledger.ask_for_export(7)
+    ledger.end_export(7, ExportState.DONE, folder="exports/7")
+    ledger.end_export(8, ExportState.FAILED, message="the disk is full")
+    told = [(one.project, one.state, one.folder, one.message) for one in ledger.export_requests()]
+    assert told == [(7, ExportState.DONE, "exports/7", ""), (8, ExportState.FAILED, "", "the disk is full")]
+    assert ledger.ask_for_export(7)
+
+
+def test_an_export_whose_writer_died_is_begun_again_but_not_for_ever(ledger: Ledger, clock: SteppedClock) -> None:
+    ledger.ask_for_export(7)
+    assert ledger.begin_export()
+    clock.move(timedelta(minutes=1))
+    ledger.renew_export(7)
+    clock.move(timedelta(minutes=1))
+    assert ledger.begin_export() is None  # its writer lives
+    for _ in range(2):
+        clock.move(timedelta(minutes=3))
+        assert ledger.begin_export()
+    clock.move(timedelta(minutes=3))
+    assert ledger.begin_export() is None
+    [request] = ledger.export_requests()
+    assert request.state is ExportState.FAILED
+    assert "vrthinker export by hand" in request.message

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backend.ledger import Key, Ledger, State
+from backend.ledger import ExportState, Key, Ledger, State
 from tests.unit.requests import CONFIG, FakeQueue, payload, task
 
 if TYPE_CHECKING:
@@ -122,10 +122,23 @@ def test_other_actions_are_ignored(client: FlaskClient, action: str) -> None:
     assert (answer.status_code, answer.get_json()) == (200, {"status": "ignored"})
 
 
-def test_start_training_is_told_that_nothing_was_started(client: FlaskClient) -> None:
-    answer = client.post("/webhook", json=payload("webhook_start_training"))
-    assert answer.status_code == 501
-    assert "Nothing was started" in answer.status
+def test_start_training_asks_for_an_export_once_and_the_status_page_tells_of_it(
+    client: FlaskClient, ledger: Ledger
+) -> None:
+    for _ in range(2):
+        answer = client.post("/webhook", json=payload("webhook_start_training"))
+        assert answer.status_code == 200
+        assert "the status page tells" in answer.get_json()["message"]
+    [request] = ledger.export_requests()
+    assert (request.project, request.state) == (1, ExportState.WAITING)
+    assert "waits for the publisher" in client.get("/").text
+
+
+@pytest.mark.parametrize("project", [None, 1, {}, {"id": "x"}, {"id": True}, []])
+def test_start_training_of_no_project_is_refused(client: FlaskClient, ledger: Ledger, project: object) -> None:
+    answer = client.post("/webhook", json={"action": "START_TRAINING", "project": project})
+    assert answer.status_code == 400
+    assert ledger.export_requests() == []
 
 
 def test_a_thousand_tasks_in_megabytes_of_json_are_queued_once_each(client: FlaskClient, queue: FakeQueue) -> None:
