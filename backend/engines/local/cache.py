@@ -38,6 +38,12 @@ class Window:
         """How much of the rows the pass looks at."""
         return int(self.places.max()) + 1
 
+    @property
+    def even(self) -> bool:
+        """Whether plain attention is right: causal from the very beginning, or one token each in rows equally long."""
+        new = self.places.shape[1]
+        return self.length == new or (new == 1 and int(self.places.min()) + 1 == self.length)
+
 
 class KeyValues:
     """The keys and values of every layer, [rows, heads, tokens, width]; written by the model's attention layers."""
