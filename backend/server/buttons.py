@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import abort, redirect, request
+from flask import abort, redirect, request, url_for
 
 from backend.errors import QueueError
 from backend.log import line
@@ -52,7 +52,7 @@ class Buttons:
                 press(project)
             except QueueError as error:  # the ledger has it; the publisher does the rest when Redis is back
                 logger.warning(line("not reconciled", project=project, message=error))
-            return redirect("/", HTTPStatus.SEE_OTHER)
+            return redirect(url_for("show"), HTTPStatus.SEE_OTHER)
 
         return answer
 

@@ -32,7 +32,10 @@ def memory_of(settings: Settings) -> Mapping[str, str]:
         return {}
     import torch
 
-    free, total = torch.cuda.mem_get_info(place)
+    try:
+        free, total = torch.cuda.mem_get_info(place)
+    except RuntimeError:  # a GPU in trouble is told by the job that meets it; looking at it must not end the worker
+        return {}
     return {"memory_free": str(free), "memory_total": str(total)}
 
 

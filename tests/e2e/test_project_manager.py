@@ -19,6 +19,7 @@ from backend.label_studio.selection import parse_selection
 from backend.ledger import Ledger, State
 from backend.preannotate import take_in
 from backend.worker.auto import AutoIntake
+from tests.e2e.stack import stack_around
 from tests.unit.requests import CONFIG, FakeQueue
 
 if TYPE_CHECKING:
@@ -129,6 +130,16 @@ def test_a_file_is_imported_once_into_a_real_project(client: LabelStudioClient, 
         present = pairs.present(client, project)
         assert sum(import_tasks(client, project, pairs.new(read_rows(file), (), present))) == expected
     assert client.project(project).task_number == 1202
+
+
+def test_the_webhook_of_a_connected_project_queues_new_tasks(label_studio: LabelStudioHandle, tmp_path: Path) -> None:
+    with stack_around(label_studio, tmp_path, reconcile_s=3600) as stack:
+        project = stack.project("auto mode")
+        assert LEAST_CERTAIN in stack.client.administration.tabs(project)
+        stack.ledger.take_automatically(project, after=0)
+        (task,) = stack.add(project, {})
+        stack.wait(lambda: stack.entry(project, task), within_s=60)
+        assert stack.ledger.counts(project)[State.QUEUED] == 1
 
 
 def test_tasks_that_no_webhook_told_of_are_taken_in(client: LabelStudioClient, ledger: Ledger, project: int) -> None:
