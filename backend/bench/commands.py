@@ -81,6 +81,7 @@ def engine(
     indices: Annotated[int, typer.Option(min=1, max=12, help="Indices asked for in each call.")] = 4,
     video1: Annotated[Path | None, typer.Option(help="The first video. Default: drawn, 5 s of 1280 x 720.")] = None,
     video2: Annotated[Path | None, typer.Option(help="The second video.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Also so many pairs, in a row and in one batch.")] = 1,
     repeats: Annotated[int, typer.Option(min=1, help="Tries per way; the best counts.")] = 1,
     json_file: JsonFile = None,
 ) -> None:
@@ -91,8 +92,8 @@ def engine(
 
     \b
     Examples:
-      vrthinker bench engine
-      vrthinker bench engine --shape 7b --tokens 256 --indices 8 --json engine.json
+      vrthinker bench engine --batch 8
+      vrthinker bench engine --shape 7b --tokens 256 --indices 8 --batch 8 --json engine.json
       vrthinker bench engine --model qunwang13/vrthinker --device cuda:0
     """  # noqa: D301  # \b keeps the help's line breaks
     from backend.bench.clips import Shape, make_clip
@@ -111,7 +112,7 @@ def engine(
             video1 or make_clip("mpeg4", folder, Shape(120)),
             video2 or make_clip("mpeg4", folder, Shape(96)),
         )
-        bench = bench_engine(parts, videos, transcript, repeats=repeats, observe=_say)
+        bench = bench_engine(parts, videos, transcript, together=batch, repeats=repeats, observe=_say)
     _print(*engine_tables(bench))
     _save(json_file, bench.as_json())
 
