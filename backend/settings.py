@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     quantization: Literal["none", "8bit", "4bit"] = Field(
         "none", description="Load smaller weights on small cards (needs bitsandbytes)."
     )
+    batch: int = Field(
+        1, ge=1, le=256, description="Pairs that a worker judges at once. More are faster, and take more GPU memory."
+    )
     force_answer: bool = Field(True, description="Ask once more for an answer when the last turn ends without one.")
     memory_window: int | None = Field(
         None, ge=0, description="Rounds of requested frames kept in the context. Default: the contract's own."
@@ -97,6 +100,9 @@ class Settings(BaseSettings):
     media_timeout_s: float = Field(120.0, gt=0, description="Longest time for fetching one video, in seconds.")
     media_cache_dir: Path = Field(Path(".cache/media"), description="Folder for fetched videos.")
     media_cache_bytes: int = Field(20_000_000_000, ge=0, description="How much of it to keep, in bytes.")
+    frame_cache_bytes: int = Field(
+        1_000_000_000, ge=0, description="Decoded frames to keep for tasks that share a video, in bytes; 0 for none."
+    )
 
     host: str = Field("127.0.0.1", description="Address the web process listens on.")
     port: int = Field(9090, ge=1, le=65535, description="Port the web process listens on.")

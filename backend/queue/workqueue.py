@@ -47,17 +47,29 @@ class QueueCounts:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """One live worker process. `role` is its queue; `project` and `task` are what it works on now, if anything."""
+    """One live worker process. `role` is its queue; `tasks` are those that it has now, each a project and a task.
+
+    `project` and `task` are the first of them, None where there is none.
+    """
 
     name: str
     role: str
     state: str
     model_version: str
     device: str
-    project: int | None
-    task: int | None
+    tasks: tuple[tuple[int, int], ...]
     started: datetime | None
     heartbeat: datetime | None
+
+    @property
+    def project(self) -> int | None:
+        """Of the first task."""
+        return self.tasks[0][0] if self.tasks else None
+
+    @property
+    def task(self) -> int | None:
+        """The first task."""
+        return self.tasks[0][1] if self.tasks else None
 
 
 class WorkQueue:
@@ -189,15 +201,13 @@ def _connect(settings: Settings, **options: Any) -> Redis:  # noqa: ANN401  # th
 def _worker(key: str, fields: Mapping[bytes, bytes], running: Iterable[bytes]) -> WorkerInfo:
     """From the hash that RQ keeps per worker, with what our workers add to it."""
     text = {name.decode(): value.decode() for name, value in fields.items()}
-    current = next((place for job in running if (place := place_in(job.decode()))), (None, None))
     return WorkerInfo(
         name=_name(key),
         role=text.get("queues", ""),
         state=text.get("state", ""),
         model_version=text.get("model_version", ""),
         device=text.get("device", ""),
-        project=current[0],
-        task=current[1],
+        tasks=tuple(sorted(place for job in running if (place := place_in(job.decode())))),
         started=_time(text.get("birth")),
         heartbeat=_time(text.get("last_heartbeat")),
     )

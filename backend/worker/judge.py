@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
+
+from rq.exceptions import DeserializationError
 
 from backend.bootstrap import connect_label_studio, open_fetcher
 from backend.jobs.judging import Judging
+from backend.jobs.seats import Seats
 from backend.log import configure_logging, line
 from backend.queue import WorkQueue
 from backend.queue.names import JUDGE
 from backend.version import contract_of, model_version
-from backend.worker.steady import SteadyWorker
+from backend.wire import Order, from_json
+from backend.worker.parallel import ParallelWorker
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rq.job import Job
+
     from backend.reasoning.judge import Engine
     from backend.settings import Settings
 
@@ -51,18 +60,49 @@ def judge_until_stopped(settings: Settings, engine: Engine, *, device: str) -> N
     judging = Judging(
         engine=engine,
         fetcher=open_fetcher(settings, connect_label_studio(settings)),
-        open_pair=VideoPair.open,
+        open_pair=partial(VideoPair.open, cache_dir=_frame_cache(settings), cache_bytes=settings.frame_cache_bytes),
         deliver=queue.publish,
         contract=contract_of(settings),
         model_version=version,
         force_answer=settings.force_answer,
         swap_check=settings.swap_check,
         swap_threshold=settings.swap_threshold,
+        seats=Seats(settings.batch),
     )
     facts = {"model_version": version, "device": device}
-    worker = SteadyWorker(queue.judging, {JUDGE: judging.judge}, maintenance_interval_s=MAINTENANCE_S, facts=facts)
+    worker = ParallelWorker(
+        queue.judging,
+        {JUDGE: judging.judge},
+        places=places_for(settings.batch),
+        maintenance_interval_s=MAINTENANCE_S,
+        alone=was_tried_before,
+        facts=facts,
+    )
     logger.info(line("worker ready", name=worker.name, **facts))
     worker.run()
+
+
+def places_for(batch: int) -> int:
+    """How many orders a worker holds: those that are judged together, and a few whose videos are being fetched.
+
+    At least one, and more for a large batch, in which conversations often end close together. No more than that,
+    because another worker might judge them sooner.
+    """
+    return batch + 1 + batch // 2
+
+
+def was_tried_before(job: Job) -> bool:
+    """Whether an order came to nothing before: perhaps because it kills the process that judges it."""
+    try:
+        order = from_json(Order, job.args[0])
+    except (ValueError, TypeError, LookupError, DeserializationError):
+        return False  # not an order of ours; refused when it is run
+    return order.attempt > 1
+
+
+def _frame_cache(settings: Settings) -> Path | None:
+    """The folder of decoded frames, beside that of the videos they come from."""
+    return settings.media_cache_dir.with_name("frames") if settings.frame_cache_bytes else None
 
 
 def _device(settings: Settings, engine: Engine) -> str:

@@ -71,7 +71,6 @@ def live_worker(**fields: Any) -> WorkerInfo:  # noqa: ANN401  # fields of all k
         "state": "idle",
         "model_version": "tiny-1",
         "device": "cpu",
-        "project": None,
-        "task": None,
+        "tasks": (),
     }
     return WorkerInfo(**{"started": now, "heartbeat": now, **usual, **fields})

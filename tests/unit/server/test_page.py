@@ -38,11 +38,12 @@ def test_it_shows_each_worker_and_marks_the_one_that_is_late_or_of_another_versi
 ) -> None:
     late = datetime.now(UTC) - timedelta(hours=2, minutes=5)
     queue.live = [
-        live_worker(name="gpu-0", model_version=version, project=7, task=41),
+        live_worker(name="gpu-0", model_version=version, tasks=((7, 41), (8, 42))),
         live_worker(name="gpu-1", model_version="older-1", heartbeat=late),
     ]
     page = client.get("/").text
     assert 'href="http://127.0.0.1:8080/projects/7/data?task=41"' in page
+    assert 'href="http://127.0.0.1:8080/projects/8/data?task=42"' in page
     assert page.count('class="bad"') == 2
     assert "2 h 5 min ago" in page
     assert "No worker writes back" in page

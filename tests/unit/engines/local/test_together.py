@@ -122,7 +122,7 @@ def test_a_conversation_too_large_by_itself_fails_and_the_others_do_not(checkpoi
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     huge = (*QUESTIONS[0], Message("user", (Text("and so on " * 200),)))
-    engine, _ = gathered(checkpoint)
+    engine = checkpoint.engine(batch=len(QUESTIONS))
     with passes(checkpoint, check):
         first, *others = ask_all(engine, [huge, *QUESTIONS[1:]])
     assert isinstance(first, EngineError)
