@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from backend.engines.local.attention import use_fast_reading
 from backend.engines.local.cache import KeyValues, Row, Window
 from backend.engines.local.odds import digit_ids, digit_odds
 from backend.engines.local.prompt import Prompter, frames_of
@@ -86,6 +87,7 @@ class Batch:
         self._digit_ids = list(digit_ids(tokenizer))
         self._context: int = text.max_position_embeddings
         self._layer_types = frozenset(text.layer_types)
+        self._fast_reading = use_fast_reading(model)
         self._penalty: float = model.generation_config.repetition_penalty or 1.0
         self._ends = _ends(model.generation_config.eos_token_id)
         self._clock = count(1)
@@ -192,7 +194,7 @@ class Batch:
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor, window: Window, **inputs: object) -> torch.Tensor:
         device = self._model.device
         self._values.aim(window)
-        mask = _mask(window)
+        mask = None if self._fast_reading and window.behind_known else _mask(window)
         logits: torch.Tensor = self._model(
             input_ids=ids.to(device),
             # Given ready-made, because the library would take all rows for equally long.

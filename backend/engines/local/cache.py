@@ -38,6 +38,11 @@ class Window:
         """How much of the rows the pass looks at."""
         return int(self.places.max()) + 1
 
+    @property
+    def behind_known(self) -> bool:
+        """Whether it is several tokens of one row, which follow each other and what is known."""
+        return self.last - self.first == 1 and self.places.shape[1] > 1
+
 
 class KeyValues:
     """The keys and values of every layer, [rows, heads, tokens, width]; written by the model's attention layers."""
