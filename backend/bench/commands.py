@@ -43,6 +43,9 @@ def frames(
     json_file: JsonFile = None,
     clips: Clips = None,
     short: Annotated[bool, typer.Option("--short", help="Without the clips of 60 s.")] = False,
+    conversation: Annotated[
+        bool, typer.Option("--conversation/--no-conversation", help="Also the frames of six turns, turn by turn.")
+    ] = True,
     repeats: Annotated[int, typer.Option(min=1, help="Tries per figure; the best counts.")] = 3,
 ) -> None:
     """Read numbered frames from many kinds of video, by our way and by the model card's.
@@ -63,7 +66,8 @@ def frames(
     _check(json_file)
     with _folder(clips) as folder:
         _say("drawing clips")
-        bench = bench_frames(suite(folder, long=not short), repeats=repeats, observe=_say)
+        files = suite(folder, long=not short)
+        bench = bench_frames(files, conversation=conversation, repeats=repeats, observe=_say)
     _print(frames_table(bench))
     _save(json_file, bench.as_json())
     raise typer.Exit(0 if bench.exact else 1)
@@ -73,7 +77,10 @@ def engine(
     *,
     model: Annotated[str | None, typer.Option(help="A checkpoint folder or hub id.")] = None,
     shape: Annotated[
-        str | None, typer.Option(help="Random weights instead: cpu (12 million parameters, the default) or 7b.")
+        str | None,
+        typer.Option(
+            help="Random weights instead: cpu (12 million parameters, the default), wide (100 million) or 7b."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or e.g. cuda:1.")] = "auto",
     turns: Annotated[int, typer.Option(min=1, max=6, help="Turns of the conversation.")] = 6,

@@ -25,7 +25,15 @@ from backend.errors import CheckpointError, SettingsError
 
 BUNDLED = Path(__file__).parents[1] / "checkpoints" / "tiny"
 
+SMALL_VISION = {
+    "depth": 4,
+    "hidden_size": 160,
+    "intermediate_size": 432,
+    "num_heads": 4,
+    "fullatt_block_indexes": [3],
+}
 # Text and vision settings of random models. "7b" is Qwen2.5-VL-7B; "cpu" has its proportions at 12 million parameters.
+# "wide" has 100 million in its decoder, so that on a CPU, too, a step is held up by memory.
 SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "7b": (
         {
@@ -55,7 +63,19 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "vocab_size": 1216,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]},
         },
-        {"depth": 4, "hidden_size": 160, "intermediate_size": 432, "num_heads": 4, "fullatt_block_indexes": [3]},
+        SMALL_VISION,
+    ),
+    "wide": (
+        {
+            "hidden_size": 1024,
+            "intermediate_size": 2816,
+            "num_hidden_layers": 8,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 4,
+            "vocab_size": 1216,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]},
+        },
+        SMALL_VISION,
     ),
 }
 ENDS = ("<|im_end|>", "<|endoftext|>")

@@ -176,12 +176,12 @@ def test_the_cpu_shape_has_at_least_ten_million_parameters() -> None:
 
 def test_what_cannot_be_had_is_told() -> None:
     cpu = torch.device("cpu")
-    with pytest.raises(SettingsError, match=r"--shape is 'huge'\. Use one of: 7b, cpu"):
+    with pytest.raises(SettingsError, match=r"--shape is 'huge'\. Use one of: 7b, cpu, wide"):
         random_model("huge", cpu)
     with pytest.raises(CheckpointError, match="/nowhere"):
         load("/nowhere", cpu)
     assert device_of("cpu") == cpu
-    assert set(SHAPES) == {"7b", "cpu"}
+    assert set(SHAPES) == {"7b", "cpu", "wide"}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA GPU here")
