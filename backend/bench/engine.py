@@ -6,8 +6,6 @@ Needs torch, transformers, pillow and OpenCV, and nothing else: on a machine wit
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -15,10 +13,10 @@ from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-import transformers
 
 from backend.bench.card import CardLoop
 from backend.bench.limit import Ceilings, measure_ceilings, synchronize
+from backend.bench.shape import machine_of, model_facts
 from backend.bench.stages import STAGES, Watch
 from backend.bench.transcript import Forcing, Transcript
 from backend.engines.local.engine import LocalEngine
@@ -135,24 +133,22 @@ def bench_engine(
     ways: dict[str, tuple[Way, int]] = {"card": (_by_the_card, 1), "engine": (_in_a_row, 1)}
     if together > 1:
         ways |= {f"{together} in a row": (_in_a_row, together), f"{together} in a batch": (_in_a_batch, together)}
-    runs: list[Run] = []
-    said: list[dict[str, torch.Tensor]] = []
     for name, (way, pairs) in ways.items():
         observe(f"{name}: warming up")
         trial.short().run(name, way, [videos] * min(pairs, 2))
-        tries = []
-        for number in range(repeats):
+    tries: list[tuple[Run, dict[str, torch.Tensor]]] = []
+    for number in range(repeats):  # in turns, so that other work on the machine hits all ways alike
+        for name, (way, pairs) in ways.items():
             observe(f"{name}: try {number + 1} of {repeats}")
             tries.append(trial.run(name, way, [videos] * pairs))
-        runs.append(min((run for run, _ in tries), key=lambda run: run.seconds))
-        said.append(tries[-1][1])
+    runs = [min((run for run, _ in tries if run.way == name), key=lambda run: run.seconds) for name in ways]
     return EngineBench(
         machine=machine,
         model=model_facts(parts),
         transcript=transcript_facts(transcript, runs[0]),
         ceilings=trial.ceilings,
         runs=tuple(runs),
-        disagreement=_agreed(said, parts.model.dtype),
+        disagreement=_agreed([said for _, said in tries], parts.model.dtype),
     )
 
 
@@ -267,37 +263,12 @@ def _agreed(said: Sequence[Mapping[str, torch.Tensor]], dtype: torch.dtype) -> f
     return distance
 
 
-def model_facts(parts: Parts) -> dict[str, str]:
-    """What was run."""
-    model = parts.model
-    return {
-        "model": parts.name,
-        "parameters": f"{model.num_parameters():,}",
-        "precision": str(model.dtype).removeprefix("torch."),
-        "attention": str(model.config._attn_implementation),
-    }
-
-
 def transcript_facts(transcript: Transcript, run: Run) -> dict[str, int]:
     """How long the conversation is."""
     return {
         "turns": len(transcript.replies),
         "indices per call": len(transcript.calls[0]) if transcript.calls else 0,
         "tokens said": run.said_tokens // run.pairs,
-    }
-
-
-def machine_of() -> dict[str, str]:
-    """What the figures depend on."""
-    gpu = torch.cuda.is_available()
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "gpu": torch.cuda.get_device_name() if gpu else "none",
-        "cores": str(os.cpu_count()),
-        "load average before": f"{os.getloadavg()[0]:.1f}",
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "transformers": str(transformers.__version__),
     }
 
 

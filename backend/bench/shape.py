@@ -6,11 +6,14 @@ fewer than with the real one, and nothing has to be downloaded.
 
 from __future__ import annotations
 
+import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import (
     AutoImageProcessor,
     AutoTokenizer,
@@ -157,6 +160,31 @@ def random_model(shape: str, device: torch.device) -> Parts:
         tokenizer,
         AutoImageProcessor.from_pretrained(BUNDLED, backend="pil"),
     )
+
+
+def model_facts(parts: Parts) -> dict[str, str]:
+    """What was run."""
+    model = parts.model
+    return {
+        "model": parts.name,
+        "parameters": f"{model.num_parameters():,}",
+        "precision": str(model.dtype).removeprefix("torch."),
+        "attention": str(model.config._attn_implementation),
+    }
+
+
+def machine_of() -> dict[str, str]:
+    """What the figures depend on."""
+    gpu = torch.cuda.is_available()
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "gpu": torch.cuda.get_device_name() if gpu else "none",
+        "cores": str(os.cpu_count()),
+        "load average before": f"{os.getloadavg()[0]:.1f}",
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "transformers": str(transformers.__version__),
+    }
 
 
 def _config(shape: str, tokenizer: Any) -> Qwen2_5_VLConfig:  # noqa: ANN401  # the library has no types

@@ -67,7 +67,7 @@ def test_both_ways_do_equal_work_and_ours_does_less_of_it(parts: Parts, videos: 
         assert run.seconds == pytest.approx(sum(run.stages.values()))
         assert min(run.stages.values()) > 0
         assert all(0 < run.least[stage] < run.stages[stage] for stage in run.least)
-    assert told[1:] == [f"{way}: {what}" for way in ("card", "engine") for what in ("warming up", "try 1 of 1")]
+    assert told[1:] == [f"{way}: {what}" for what in ("warming up", "try 1 of 1") for way in ("card", "engine")]
     saved = json.loads(json.dumps(bench.as_json()))
     assert saved["runs"][1]["ratio"] == pytest.approx(card.seconds / ours.seconds)
     printed = io.StringIO()
