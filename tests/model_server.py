@@ -10,22 +10,21 @@ import base64
 import hashlib
 import io
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from flask import Flask, jsonify, request
 from PIL import Image
-from transformers import AutoTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 from werkzeug.serving import make_server
 
-from backend.engines.local.loading import load_engine
 from backend.types import Frame, FrameRef, Message, Text
+from tests.checkpoints import load_checkpoint
 
 if TYPE_CHECKING:
     from flask import Response
 
-    from backend.engines.local.engine import LocalEngine
     from backend.types import Part
 
 TOP = 20
@@ -56,8 +55,10 @@ class ModelServer:
     """Reads requests as JSON, answers as JSON; one at a time, as there is one model."""
 
     def __init__(self, checkpoint: str, *, logprobs: bool = True) -> None:
-        self._engine: LocalEngine = load_engine(checkpoint, device="cpu")
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint)
+        parts = load_checkpoint(Path(checkpoint))
+        self._engine = parts.engine()
+        self._head = parts.model.get_output_embeddings()
+        self._tokenizer = parts.tokenizer
         self._name = checkpoint
         self._logprobs = logprobs
         self._frames: dict[str, Frame] = {}  # by what was sent, as a server's prefix cache knows pictures
@@ -70,7 +71,7 @@ class ModelServer:
             return _refusal(404, f"The model `{body['model']}` does not exist.")
         if pictures > MOST_IMAGES:
             return _refusal(400, f"At most {MOST_IMAGES} image(s) may be provided in one prompt.")
-        with Steps(self._engine._batch._model.get_output_embeddings()) as steps:
+        with Steps(self._head) as steps:
             completion = self._engine.complete(conversation, max_new_tokens=body["max_tokens"])
         choice = {
             "index": 0,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from backend.bench.shape import Parts
+    from backend.bench.transcript import Forcing
 
 ANSWER = re.compile(r"<answer>.*?</answer>", re.IGNORECASE | re.DOTALL)
 CALL = re.compile(r"<tool_call>\s*(\{.*\})\s*</tool_call>", re.DOTALL)
@@ -40,8 +41,9 @@ class PictureProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]  # the librar
 class CardLoop:
     """Holds conversations as the card does; `frame_seconds` is what reading frames took so far."""
 
-    def __init__(self, parts: Parts) -> None:
-        """`parts` are used as they are."""
+    def __init__(self, parts: Parts, forcing: Forcing | None = None) -> None:
+        """`parts` are used as they are; `forcing` steers what the model says."""
+        self._forcing = forcing
         self._model = parts.model
         self._processor = PictureProcessor(
             parts.image_processor, parts.tokenizer, None, chat_template=parts.tokenizer.chat_template
@@ -53,10 +55,11 @@ class CardLoop:
         slots = CONTRACT.initial_slots()
         images = self._images(videos, [(1, slot) for slot in slots] + [(2, slot) for slot in slots])
         system = {"role": "system", "content": [{"type": "text", "text": CONTRACT.system}]}
-        messages = [system, _user(len(images), CONTRACT.question.format(prompt=prompt))]
+        question = CONTRACT.question.format(prompt=prompt)
+        messages = [system, _user(len(images), question)]
         replies: list[str] = []
-        for _ in range(CONTRACT.max_turns):
-            replies.append(self._reply(messages, images))
+        for turn in range(CONTRACT.max_turns):
+            replies.append(self._reply(messages, images, question, turn))
             observe()
             messages.append({"role": "assistant", "content": [{"type": "text", "text": replies[-1]}]})
             called = CALL.search(replies[-1])
@@ -74,11 +77,13 @@ class CardLoop:
         return [image for image in images if image is not None]
 
     @torch.inference_mode()
-    def _reply(self, messages: list[dict[str, Any]], images: list[Image]) -> str:
+    def _reply(self, messages: list[dict[str, Any]], images: list[Image], question: str, turn: int) -> str:
         text = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         inputs = self._processor(text=[text], images=images, padding=True, return_tensors="pt").to(self._model.device)
-        sequences = self._model.generate(**inputs, max_new_tokens=CONTRACT.max_new_tokens, do_sample=False)
-        new = sequences[:, inputs["input_ids"].shape[1] :]
+        start = inputs["input_ids"].shape[1]
+        steered = {"logits_processor": self._forcing.processors(question, turn, start)} if self._forcing else {}
+        sequences = self._model.generate(**inputs, max_new_tokens=CONTRACT.max_new_tokens, do_sample=False, **steered)
+        new = sequences[:, start:]
         reply: str = self._processor.batch_decode(new, skip_special_tokens=True)[0]
         return reply
 

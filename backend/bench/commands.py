@@ -44,6 +44,9 @@ def frames(
     json_file: JsonFile = None,
     clips: Clips = None,
     short: Annotated[bool, typer.Option("--short", help="Without the clips of 60 s.")] = False,
+    conversation: Annotated[
+        bool, typer.Option("--conversation/--no-conversation", help="Also the frames of six turns, turn by turn.")
+    ] = True,
     repeats: Annotated[int, typer.Option(min=1, help="Tries per figure; the best counts.")] = 3,
 ) -> None:
     """Read numbered frames from many kinds of video, by our way and by the model card's.
@@ -64,7 +67,8 @@ def frames(
     _check(json_file)
     with _folder(clips) as folder:
         _say("drawing clips")
-        bench = bench_frames(suite(folder, long=not short), repeats=repeats, observe=_say)
+        files = suite(folder, long=not short)
+        bench = bench_frames(files, conversation=conversation, repeats=repeats, observe=_say)
     _print(frames_table(bench))
     _save(json_file, bench.as_json())
     raise typer.Exit(0 if bench.exact else 1)
@@ -74,7 +78,10 @@ def engine(
     *,
     model: Annotated[str | None, typer.Option(help="A checkpoint folder or hub id.")] = None,
     shape: Annotated[
-        str | None, typer.Option(help="Random weights instead: cpu (12 million parameters, the default) or 7b.")
+        str | None,
+        typer.Option(
+            help="Random weights instead: cpu (12 million parameters, the default), wide (100 million) or 7b."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or e.g. cuda:1.")] = "auto",
     turns: Annotated[int, typer.Option(min=1, max=6, help="Turns of the conversation.")] = 6,
@@ -82,6 +89,7 @@ def engine(
     indices: Annotated[int, typer.Option(min=1, max=12, help="Indices asked for in each call.")] = 4,
     video1: Annotated[Path | None, typer.Option(help="The first video. Default: drawn, 5 s of 1280 x 720.")] = None,
     video2: Annotated[Path | None, typer.Option(help="The second video.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Also so many pairs, in a row and in one batch.")] = 1,
     repeats: Annotated[int, typer.Option(min=1, help="Tries per way; the best counts.")] = 1,
     json_file: JsonFile = None,
 ) -> None:
@@ -92,8 +100,8 @@ def engine(
 
     \b
     Examples:
-      vrthinker bench engine
-      vrthinker bench engine --shape 7b --tokens 256 --indices 8 --json engine.json
+      vrthinker bench engine --batch 8
+      vrthinker bench engine --shape 7b --tokens 256 --indices 8 --batch 8 --json engine.json
       vrthinker bench engine --model qunwang13/vrthinker --device cuda:0
     """  # noqa: D301  # \b keeps the help's line breaks
     from backend.bench.clips import Shape, make_clip
@@ -112,7 +120,7 @@ def engine(
             video1 or make_clip("mpeg4", folder, Shape(120)),
             video2 or make_clip("mpeg4", folder, Shape(96)),
         )
-        bench = bench_engine(parts, videos, transcript, repeats=repeats, observe=_say)
+        bench = bench_engine(parts, videos, transcript, together=batch, repeats=repeats, observe=_say)
     _print(*engine_tables(bench))
     _save(json_file, bench.as_json())
 

@@ -6,18 +6,17 @@ Needs torch, transformers, pillow and OpenCV, and nothing else: on a machine wit
 
 from __future__ import annotations
 
-import os
-import platform
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-import transformers
 
 from backend.bench.card import CardLoop
 from backend.bench.limit import Ceilings, measure_ceilings, synchronize
+from backend.bench.shape import machine_of, model_facts
 from backend.bench.stages import STAGES, Watch
 from backend.bench.transcript import Forcing, Transcript
 from backend.engines.local.engine import LocalEngine
@@ -85,7 +84,7 @@ class EngineBench:
     transcript: Mapping[str, int]
     ceilings: Ceilings
     runs: tuple[Run, ...]
-    disagreement: float  # largest over the ways, of their mean distance to the card's log-probabilities
+    disagreement: float  # the largest mean distance between two ways' log-probabilities
 
     def ratio(self, run: Run) -> float:
         """How many times the card's pairs per hour."""
@@ -105,7 +104,7 @@ class EngineBench:
 class Way(Protocol):
     """Judges pairs of videos with forced replies; gives back the seconds spent on reading frames."""
 
-    def __call__(self, pairs: Sequence[Videos], next_turn: Callable[[], None]) -> float:
+    def __call__(self, parts: Parts, forcing: Forcing, pairs: Sequence[Videos], next_turn: Callable[[], None]) -> float:
         """`next_turn` is to be called after each reply."""
         ...
 
@@ -115,10 +114,14 @@ def bench_engine(
     videos: Videos,
     transcript: Transcript,
     *,
+    together: int = 1,
     repeats: int = 1,
     observe: Callable[[str], None] = lambda _text: None,
 ) -> EngineBench:
     """Measure every way of judging, the best of `repeats` tries each; `observe` is told what is being done.
+
+    One pair by the card's loop and by the engine; and if `together` is more than one, so many pairs in a row and in one
+    batch.
 
     Raises:
         MediaError: a video cannot be read.
@@ -127,54 +130,60 @@ def bench_engine(
     machine = machine_of()
     observe("measuring the hardware's ceilings")
     trial = _Trial(parts, transcript, measure_ceilings(parts.model.device, parts.model.dtype))
-    ways: dict[str, tuple[Way, int]] = {"card": (_card_way(parts), 1), "engine": (_engine_way(parts), 1)}
-    runs: list[Run] = []
-    said: list[torch.Tensor] = []
+    ways: dict[str, tuple[Way, int]] = {"card": (_by_the_card, 1), "engine": (_in_a_row, 1)}
+    if together > 1:
+        ways |= {f"{together} in a row": (_in_a_row, together), f"{together} in a batch": (_in_a_batch, together)}
     for name, (way, pairs) in ways.items():
         observe(f"{name}: warming up")
-        trial.short().run(name, way, [videos])
-        tries = []
-        for number in range(repeats):
+        trial.short().run(name, way, [videos] * min(pairs, 2))
+    tries: list[tuple[Run, dict[str, torch.Tensor]]] = []
+    for number in range(repeats):  # in turns, so that other work on the machine hits all ways alike
+        for name, (way, pairs) in ways.items():
             observe(f"{name}: try {number + 1} of {repeats}")
             tries.append(trial.run(name, way, [videos] * pairs))
-        runs.append(min((run for run, _ in tries), key=lambda run: run.seconds))
-        said.append(tries[-1][1])
+    runs = [min((run for run, _ in tries if run.way == name), key=lambda run: run.seconds) for name in ways]
     return EngineBench(
         machine=machine,
         model=model_facts(parts),
         transcript=transcript_facts(transcript, runs[0]),
         ceilings=trial.ceilings,
         runs=tuple(runs),
-        disagreement=_agreed(said, parts.model.dtype),
+        disagreement=_agreed([said for _, said in tries], parts.model.dtype),
     )
 
 
-def _card_way(parts: Parts) -> Way:
-    loop = CardLoop(parts)
-
-    def way(pairs: Sequence[Videos], next_turn: Callable[[], None]) -> float:
-        before = loop.frame_seconds
-        for number, videos in enumerate(pairs, 1):
-            loop.hold(videos, PROMPT.format(number=number), next_turn)
-        return loop.frame_seconds - before
-
-    return way
+def _by_the_card(parts: Parts, forcing: Forcing, pairs: Sequence[Videos], next_turn: Callable[[], None]) -> float:
+    loop = CardLoop(parts, forcing)
+    for number, videos in enumerate(pairs, 1):
+        loop.hold(videos, PROMPT.format(number=number), next_turn)
+    return loop.frame_seconds
 
 
-def _engine_way(parts: Parts) -> Way:
-    """As the product judges: one conversation after the other through its own driver."""
-    engine = LocalEngine(parts.model, parts.tokenizer, parts.image_processor)
+def _in_a_row(parts: Parts, forcing: Forcing, pairs: Sequence[Videos], next_turn: Callable[[], None]) -> float:
+    """As the product judges with BATCH=1."""
+    engine = LocalEngine(parts.model, parts.tokenizer, parts.image_processor, choose=forcing.choose)
+    return sum(_judged(engine, number, videos, next_turn) for number, videos in enumerate(pairs, 1))
 
-    def way(pairs: Sequence[Videos], next_turn: Callable[[], None]) -> float:
-        seconds = 0.0
-        for number, videos in enumerate(pairs, 1):
-            with VideoPair.open(*videos, CONTRACT) as source:
-                prompt = PROMPT.format(number=number)
-                judge(engine, source, CONTRACT, prompt, model_version="bench", observe=lambda _: next_turn())
-                seconds += source.seconds
-        return seconds
 
-    return way
+def _in_a_batch(parts: Parts, forcing: Forcing, pairs: Sequence[Videos], next_turn: Callable[[], None]) -> float:
+    """As the product judges with a larger BATCH: turns overlap, and videos are read while the model works."""
+    size = len(pairs)
+    engine = LocalEngine(parts.model, parts.tokenizer, parts.image_processor, batch=size, choose=forcing.choose)
+    with ThreadPoolExecutor(size) as threads:
+        judging = [
+            threads.submit(_judged, engine, number, videos, lambda: None) for number, videos in enumerate(pairs, 1)
+        ]
+        for one in judging:
+            one.result()
+    return 0.0
+
+
+def _judged(engine: LocalEngine, number: int, videos: Videos, next_turn: Callable[[], None]) -> float:
+    """Judge one pair by the product's own driver; the seconds that reading its frames took."""
+    with VideoPair.open(*videos, CONTRACT) as source:
+        prompt = PROMPT.format(number=number)
+        judge(engine, source, CONTRACT, prompt, model_version="bench", observe=lambda _: next_turn())
+        return source.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +198,12 @@ class _Trial:
         """The same with an answer at once, for warming up."""
         return replace(self, transcript=Transcript(self.transcript.replies[-1:], ()))
 
-    def run(self, name: str, way: Way, pairs: Sequence[Videos]) -> tuple[Run, torch.Tensor]:
-        """What it cost, and the log-probabilities [tokens, pairs] of what was said."""
-        model = self.parts.model
+    def run(self, name: str, way: Way, pairs: Sequence[Videos]) -> tuple[Run, dict[str, torch.Tensor]]:
+        """What it cost, and how probable what was said was to the model."""
+        model, forcing = self.parts.model, Forcing(self.parts.tokenizer, self.transcript)
         moments: list[float] = []
         _forget_peak(model.device)
-        with Watch(model) as watch, Forcing(self.parts, self.transcript) as forcing:
+        with Watch(model) as watch:
 
             def next_turn() -> None:
                 synchronize(model.device)
@@ -202,11 +211,10 @@ class _Trial:
                 watch.next_turn()
 
             started = time.perf_counter()
-            reading = way(pairs, next_turn)
+            reading = way(self.parts, forcing, pairs, next_turn)
             synchronize(model.device)
             seconds = time.perf_counter() - started
         stages = {"frames": reading} | {stage: watch.seconds(stage) for stage in STAGES}
-        said = forcing.log_probabilities()
         run = Run(
             way=name,
             pairs=len(pairs),
@@ -214,10 +222,10 @@ class _Trial:
             stages=stages | {"around": seconds - sum(stages.values())},
             least={stage: watch.least_seconds(stage, self.ceilings) for stage in STAGES},
             turns=_turns(watch, [started, *moments], len(self.transcript.replies), len(pairs)),
-            said_tokens=said.numel(),
+            said_tokens=forcing.tokens * len(pairs),
             gpu_bytes=_peak(model.device),
         )
-        return run, said.reshape(-1, forcing.tokens).T if said.shape[1] == 1 else said
+        return run, forcing.said()
 
 
 def _turns(watch: Watch, moments: Sequence[float], turns: int, pairs: int) -> tuple[TurnCost, ...]:
@@ -235,14 +243,18 @@ def _turns(watch: Watch, moments: Sequence[float], turns: int, pairs: int) -> tu
     )
 
 
-def _agreed(said: Sequence[torch.Tensor], dtype: torch.dtype) -> float:
-    """The largest mean distance to the first way's log-probabilities, over the pairs that both judged.
+def _agreed(said: Sequence[Mapping[str, torch.Tensor]], dtype: torch.dtype) -> float:
+    """The largest mean distance between two ways' log-probabilities, over all pairs that both judged.
 
     Raises:
         VRThinkerError: it is more than rounding, so a comparison of times would mean nothing.
     """
-    first = said[0]
-    distance = max(float((one[:, : first.shape[1]] - first).abs().mean()) for one in said)
+    distances = [
+        float((one[question] - other[question]).abs().mean())
+        for one, other in combinations(said, 2)
+        for question in one.keys() & other.keys()
+    ]
+    distance = max(distances)
     if not distance <= (AGREE_FLOAT32 if dtype == torch.float32 else AGREE_HALF):
         raise VRThinkerError(
             f"The ways did not do the same work: their log-probabilities are {distance:.2g} apart on average. "
@@ -251,37 +263,12 @@ def _agreed(said: Sequence[torch.Tensor], dtype: torch.dtype) -> float:
     return distance
 
 
-def model_facts(parts: Parts) -> dict[str, str]:
-    """What was run."""
-    model = parts.model
-    return {
-        "model": parts.name,
-        "parameters": f"{model.num_parameters():,}",
-        "precision": str(model.dtype).removeprefix("torch."),
-        "attention": str(model.config._attn_implementation),
-    }
-
-
 def transcript_facts(transcript: Transcript, run: Run) -> dict[str, int]:
     """How long the conversation is."""
     return {
         "turns": len(transcript.replies),
         "indices per call": len(transcript.calls[0]) if transcript.calls else 0,
         "tokens said": run.said_tokens // run.pairs,
-    }
-
-
-def machine_of() -> dict[str, str]:
-    """What the figures depend on."""
-    gpu = torch.cuda.is_available()
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "gpu": torch.cuda.get_device_name() if gpu else "none",
-        "cores": str(os.cpu_count()),
-        "load average before": f"{os.getloadavg()[0]:.1f}",
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "transformers": str(transformers.__version__),
     }
 
 

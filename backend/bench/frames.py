@@ -68,7 +68,8 @@ class Row:
     @property
     def target(self) -> float:
         """What the ratio should be at least."""
-        return MANY_TARGET if self.shown >= 2 * MANY_SLOTS and self.frames <= SHORT.frames else TARGET
+        many_at_once = self.shown >= 2 * MANY_SLOTS and self.turns == 1
+        return MANY_TARGET if many_at_once and self.frames <= SHORT.frames else TARGET
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,14 @@ fewer than with the real one, and nothing has to be downloaded.
 
 from __future__ import annotations
 
+import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import (
     AutoImageProcessor,
     AutoTokenizer,
@@ -25,7 +28,15 @@ from backend.errors import CheckpointError, SettingsError
 
 BUNDLED = Path(__file__).parents[1] / "checkpoints" / "tiny"
 
+SMALL_VISION = {
+    "depth": 4,
+    "hidden_size": 160,
+    "intermediate_size": 432,
+    "num_heads": 4,
+    "fullatt_block_indexes": [3],
+}
 # Text and vision settings of random models. "7b" is Qwen2.5-VL-7B; "cpu" has its proportions at 12 million parameters.
+# "wide" has 100 million in its decoder, so that on a CPU, too, a step is held up by memory.
 SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "7b": (
         {
@@ -54,7 +65,19 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "num_key_value_heads": 2,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]},
         },
-        {"depth": 4, "hidden_size": 160, "intermediate_size": 432, "num_heads": 4, "fullatt_block_indexes": [3]},
+        SMALL_VISION,
+    ),
+    "wide": (
+        {
+            "hidden_size": 1024,
+            "intermediate_size": 2816,
+            "num_hidden_layers": 8,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 4,
+            "vocab_size": 1216,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]},
+        },
+        SMALL_VISION,
     ),
 }
 ENDS = ("<|im_end|>", "<|endoftext|>")
@@ -136,6 +159,31 @@ def random_model(shape: str, device: torch.device) -> Parts:
         tokenizer,
         AutoImageProcessor.from_pretrained(BUNDLED, backend="pil"),
     )
+
+
+def model_facts(parts: Parts) -> dict[str, str]:
+    """What was run."""
+    model = parts.model
+    return {
+        "model": parts.name,
+        "parameters": f"{model.num_parameters():,}",
+        "precision": str(model.dtype).removeprefix("torch."),
+        "attention": str(model.config._attn_implementation),
+    }
+
+
+def machine_of() -> dict[str, str]:
+    """What the figures depend on."""
+    gpu = torch.cuda.is_available()
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "gpu": torch.cuda.get_device_name() if gpu else "none",
+        "cores": str(os.cpu_count()),
+        "load average before": f"{os.getloadavg()[0]:.1f}",
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "transformers": str(transformers.__version__),
+    }
 
 
 def _config(shape: str, tokenizer: Any) -> Qwen2_5_VLConfig:  # noqa: ANN401  # the library has no types

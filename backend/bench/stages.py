@@ -93,8 +93,7 @@ class Watch:
 
     def _reads(self, _module: torch.nn.Module, _args: object, inputs: dict[str, Any]) -> None:
         rows, tokens, _ = inputs["inputs_embeds"].shape
-        cache = inputs.get("past_key_values")
-        context = int(cache.get_seq_length()) if cache is not None else 0
+        context = _known(inputs, tokens)
         stage: Stage = "prefill" if tokens > 1 else "decode"
         self._begin(stage, rows * tokens, 0, self._arithmetic.text(rows, tokens, context))
 
@@ -118,3 +117,11 @@ class Watch:
 
     def _between(self, start: Any, end: Any) -> float:  # noqa: ANN401  # moments of whichever clock
         return float(start.elapsed_time(end) / 1000 if self._device.type == "cuda" else end - start)
+
+
+def _known(inputs: dict[str, Any], tokens: int) -> int:
+    """How many tokens stand before the new ones; in the longest row."""
+    cache: Any = inputs.get("past_key_values")
+    if hasattr(cache, "get_seq_length"):
+        return int(cache.get_seq_length())
+    return int(inputs["position_ids"][0].max()) + 1 - tokens  # the places in the text come first

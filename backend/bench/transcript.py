@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import LogitsProcessorList
+
+from backend.types import Text
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Sequence
 
-    from backend.bench.shape import Parts
+    from backend.engines.local.batch import Reply
     from backend.reasoning.contract import Contract
+    from backend.types import Conversation
 
 FILLER = " and the motion of the subject is smooth"
 ANSWER = "<Answer>TA=1, VQ=2, MQ=0, OA=1</Answer>"
@@ -54,55 +59,53 @@ def _padded(tokenizer: Any, end: str, tokens: int) -> str:  # noqa: ANN401  # th
 
 
 class Forcing:
-    """While open, every conversation's k-th reply is the transcript's; conversations may follow one another.
+    """Makes every conversation's k-th reply the transcript's, for one run; conversations may overlap.
 
-    In a batch all rows say the same. `log_probabilities` are the model's own for each forced token, in the order in
-    which they were said: [tokens, rows]. They depend on everything that the model has read, so they are what two ways
-    of running it must agree on.
+    `said` holds, for each conversation by its first question, the model's log-probability of every forced token, as it
+    stood after a repetition penalty. It depends on everything that the model has read, so it is what two ways of
+    running the model must agree on.
     """
 
-    def __init__(self, parts: Parts, transcript: Transcript) -> None:
-        """`parts` are the model to force and its tokenizer."""
-        end = parts.tokenizer.convert_tokens_to_ids("<|im_end|>")
-        self._replies = [
-            [*parts.tokenizer(reply, add_special_tokens=False)["input_ids"], end] for reply in transcript.replies
+    def __init__(self, tokenizer: Any, transcript: Transcript) -> None:  # noqa: ANN401  # the library has no types
+        end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+        self._replies: list[list[int]] = [
+            [*tokenizer(reply, add_special_tokens=False)["input_ids"], end] for reply in transcript.replies
         ]
-        self._model = parts.model
-        self._turn = self._place = 0
-        self._rows: list[torch.Tensor] = []
+        self._said: defaultdict[str, list[torch.Tensor]] = defaultdict(list)
 
     @property
     def tokens(self) -> int:
         """How many tokens one conversation says."""
         return sum(len(reply) for reply in self._replies)
 
-    def log_probabilities(self) -> torch.Tensor:
+    def said(self) -> dict[str, torch.Tensor]:
         """On the CPU in float32."""
-        return torch.stack(self._rows).float().cpu()
+        return {question: torch.stack(rows).float().cpu() for question, rows in self._said.items()}
 
-    def __enter__(self) -> Self:
-        read = self._model.model.language_model.register_forward_pre_hook(self._before, with_kwargs=True)
-        said = self._model.get_output_embeddings().register_forward_hook(self._after)
-        self._hooks = (read, said)
-        return self
+    def choose(self, replies: Sequence[Reply], scores: torch.Tensor) -> list[int]:
+        """For our engine: the next token of each reply in the making."""
+        chosen = []
+        for reply, row in zip(replies, scores, strict=True):
+            turn = sum(message.role == "assistant" for message in reply.conversation)
+            chosen.append(self._next(_question(reply.conversation), turn, len(reply.tokens), row))
+        return chosen
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for hook in self._hooks:
-            hook.remove()
+    def processors(self, question: str, turn: int, start: int) -> LogitsProcessorList:
+        """For the library's `generate`: what forces a reply that begins behind `start` tokens."""
 
-    def _before(self, _module: torch.nn.Module, _args: object, inputs: dict[str, Any]) -> None:
-        """More than one token at once is a prompt: the next turn begins."""
-        if inputs["inputs_embeds"].shape[1] > 1 and self._place:
-            self._turn, self._place = self._turn + 1, 0
+        def force(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            forced = torch.full_like(scores, -torch.inf)
+            forced[:, self._next(question, turn, ids.shape[1] - start, scores[0])] = 0
+            return forced
 
-    def _after(self, _module: torch.nn.Module, _inputs: object, logits: torch.Tensor) -> torch.Tensor:
-        reply = self._replies[self._turn % len(self._replies)]
-        token = reply[min(self._place, len(reply) - 1)]
-        last = logits[:, -1].float()
-        self._rows.append(last[:, token] - last.logsumexp(-1))
-        self._place += 1
-        forced = torch.full_like(logits, -torch.inf)
-        forced[..., token] = 0
-        return forced
+        return LogitsProcessorList([force])
+
+    def _next(self, question: str, turn: int, place: int, scores: torch.Tensor) -> int:
+        token = self._replies[turn][place]
+        self._said[question].append(scores[token].float() - scores.float().logsumexp(-1))
+        return token
+
+
+def _question(conversation: Conversation) -> str:
+    """The text that came with the first pictures."""
+    return "".join(part.text for part in conversation[1].parts if isinstance(part, Text))

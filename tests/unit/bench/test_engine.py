@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -21,26 +21,36 @@ from backend.bench.transcript import Forcing, write_transcript
 from backend.errors import CheckpointError, SettingsError, VRThinkerError
 from backend.reasoning.contract import VRTHINKER_128
 from tests.checkpoints import Checkpoint
+from tests.parity.generation import Script, watched
 from tests.reference_loop import SoughtVideos, hold_reference_conversation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from backend.bench.engine import Videos, Way
+    from backend.bench.engine import Videos
     from backend.bench.shape import Parts
 
 
 def test_the_yardstick_says_and_reads_what_the_independent_restatement_of_the_card_does(
-    parts: Parts, videos: tuple[Path, Path]
+    parts: Parts, videos: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transcript = write_transcript(parts.tokenizer, VRTHINKER_128, turns=3, tokens=20, indices=3)
     checkpoint = Checkpoint(parts.model, parts.tokenizer, parts.image_processor)
-    with Forcing(parts, transcript) as ours:
-        replies = CardLoop(parts).hold(videos, "A cat.", lambda: None)
-    with Forcing(parts, transcript) as theirs:
+    prompts: list[list[int]] = []
+    generate = parts.model.generate
+
+    def noting(**inputs: Any) -> object:  # noqa: ANN401  # the library has no types
+        prompts.append(inputs["input_ids"][0].tolist())
+        return generate(**inputs)
+
+    monkeypatch.setattr(parts.model, "generate", noting)
+    replies = CardLoop(parts, Forcing(parts.tokenizer, transcript)).hold(videos, "A cat.", lambda: None)
+    monkeypatch.undo()
+    with watched(checkpoint, [Script(0, reply) for reply in transcript.replies]) as theirs:
         assert hold_reference_conversation(checkpoint, SoughtVideos(videos), "A cat.") == replies
-    assert torch.equal(ours.log_probabilities(), theirs.log_probabilities())
+    assert tuple(replies) == transcript.replies
+    assert prompts == theirs.prompts
 
 
 def test_both_ways_do_equal_work_and_ours_does_less_of_it(parts: Parts, videos: tuple[Path, Path]) -> None:
@@ -57,7 +67,7 @@ def test_both_ways_do_equal_work_and_ours_does_less_of_it(parts: Parts, videos: 
         assert run.seconds == pytest.approx(sum(run.stages.values()))
         assert min(run.stages.values()) > 0
         assert all(0 < run.least[stage] < run.stages[stage] for stage in run.least)
-    assert told[1:] == [f"{way}: {what}" for way in ("card", "engine") for what in ("warming up", "try 1 of 1")]
+    assert told[1:] == [f"{way}: {what}" for what in ("warming up", "try 1 of 1") for way in ("card", "engine")]
     saved = json.loads(json.dumps(bench.as_json()))
     assert saved["runs"][1]["ratio"] == pytest.approx(card.seconds / ours.seconds)
     printed = io.StringIO()
@@ -66,22 +76,31 @@ def test_both_ways_do_equal_work_and_ours_does_less_of_it(parts: Parts, videos: 
     assert f"{ours.pairs_per_hour:.0f}" in printed.getvalue()
 
 
+def test_a_batch_does_the_same_work_as_its_pairs_in_a_row(parts: Parts, videos: tuple[Path, Path]) -> None:
+    transcript = write_transcript(parts.tokenizer, VRTHINKER_128, turns=2, tokens=20, indices=1)
+    bench = bench_engine(parts, videos, transcript, together=3)
+    assert [(run.way, run.pairs) for run in bench.runs] == [
+        *(("card", 1), ("engine", 1), ("3 in a row", 3), ("3 in a batch", 3)),
+    ]
+    *_, row, batch = bench.runs
+    assert bench.disagreement < 1e-4
+    assert row.said_tokens == batch.said_tokens == 3 * bench.transcript["tokens said"]
+    assert len(row.turns) == 2
+    assert batch.turns == ()
+    assert batch.least["decode"] < row.least["decode"]
+
+
 def test_ways_that_did_other_work_are_not_compared(
     parts: Parts, videos: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same pictures the other way round are enough."""
     transcript = write_transcript(parts.tokenizer, VRTHINKER_128, turns=2, tokens=5, indices=1)
-    right = engine._engine_way
+    right = engine._in_a_row
 
-    def wrong(parts: Parts) -> Way:
-        way = right(parts)
+    def exchanged(parts: Parts, forcing: Forcing, pairs: Sequence[Videos], next_turn: Callable[[], None]) -> float:
+        return right(parts, forcing, [(two, one) for one, two in pairs], next_turn)
 
-        def exchanged(pairs: Sequence[Videos], next_turn: Callable[[], None]) -> float:
-            return way([(two, one) for one, two in pairs], next_turn)
-
-        return exchanged
-
-    monkeypatch.setattr(engine, "_engine_way", wrong)
+    monkeypatch.setattr(engine, "_in_a_row", exchanged)
     with pytest.raises(VRThinkerError, match="did not do the same work"):
         bench_engine(parts, videos, transcript)
 
@@ -157,12 +176,12 @@ def test_the_cpu_shape_has_at_least_ten_million_parameters() -> None:
 
 def test_what_cannot_be_had_is_told() -> None:
     cpu = torch.device("cpu")
-    with pytest.raises(SettingsError, match=r"--shape is 'huge'\. Use one of: 7b, cpu"):
+    with pytest.raises(SettingsError, match=r"--shape is 'huge'\. Use one of: 7b, cpu, wide"):
         random_model("huge", cpu)
     with pytest.raises(CheckpointError, match="/nowhere"):
         load("/nowhere", cpu)
     assert device_of("cpu") == cpu
-    assert set(SHAPES) == {"7b", "cpu"}
+    assert set(SHAPES) == {"7b", "cpu", "wide"}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA GPU here")
