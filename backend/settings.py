@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     media_timeout_s: float = Field(120.0, gt=0, description="Longest time for fetching one video, in seconds.")
     media_cache_dir: Path = Field(Path(".cache/media"), description="Folder for fetched videos.")
     media_cache_bytes: int = Field(20_000_000_000, ge=0, description="How much of it to keep, in bytes.")
+    frame_cache_bytes: int = Field(
+        1_000_000_000, ge=0, description="Decoded frames to keep for tasks that share a video, in bytes; 0 for none."
+    )
 
     host: str = Field("127.0.0.1", description="Address the web process listens on.")
     port: int = Field(9090, ge=1, le=65535, description="Port the web process listens on.")

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from backend.cli import alive, demo, doctor, infer, preannotate, processes, project, settings
+from backend.cli import alive, bench, demo, doctor, infer, preannotate, processes, project, settings
 from backend.cli.exits import exit_code
 from backend.errors import VRThinkerError
 
@@ -21,7 +21,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (infer, demo, project, preannotate, doctor, processes, settings, alive):
+    for module in (infer, demo, project, preannotate, doctor, bench, processes, settings, alive):
         module.add_to(app)
     return app
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rq.exceptions import DeserializationError
@@ -18,6 +19,8 @@ from backend.wire import Order, from_json
 from backend.worker.parallel import ParallelWorker
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rq.job import Job
 
     from backend.reasoning.judge import Engine
@@ -57,7 +60,7 @@ def judge_until_stopped(settings: Settings, engine: Engine, *, device: str) -> N
     judging = Judging(
         engine=engine,
         fetcher=open_fetcher(settings, connect_label_studio(settings)),
-        open_pair=VideoPair.open,
+        open_pair=partial(VideoPair.open, cache_dir=_frame_cache(settings), cache_bytes=settings.frame_cache_bytes),
         deliver=queue.publish,
         contract=contract_of(settings),
         model_version=version,
@@ -95,6 +98,11 @@ def was_tried_before(job: Job) -> bool:
     except (ValueError, TypeError, LookupError, DeserializationError):
         return False  # not an order of ours; refused when it is run
     return order.attempt > 1
+
+
+def _frame_cache(settings: Settings) -> Path | None:
+    """The folder of decoded frames, beside that of the videos they come from."""
+    return settings.media_cache_dir.with_name("frames") if settings.frame_cache_bytes else None
 
 
 def _device(settings: Settings, engine: Engine) -> str:

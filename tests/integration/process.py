@@ -3,9 +3,10 @@
     python -m tests.integration.process judge SECONDS_PER_REPLY     with shorter times
     python -m tests.integration.process steady SECONDS_PER_REPLY    with the product's own times
     python -m tests.integration.process files SECONDS_PER_REPLY     with the product's own videos and wiring, too
+    python -m tests.integration.process light                       all of it the product's own, without torch
     python -m tests.integration.process publisher
 
-The publisher is the product's own. The judge worker is put together as `backend.worker.judge` does it, with test
+The publisher is the product's own. Other judge workers are put together as `backend.worker.judge` does it, with test
 doubles for the model and the videos.
 """
 
@@ -20,7 +21,7 @@ from backend.queue import WorkQueue
 from backend.queue.names import JUDGE
 from backend.settings import Settings, load_settings
 from backend.version import contract_of, model_version
-from backend.worker import run_publisher
+from backend.worker import run_judge_worker, run_publisher
 from backend.worker.judge import judge_until_stopped, places_for, was_tried_before
 from backend.worker.parallel import ParallelWorker
 from tests.integration.doubles import GreyVideos, NamedVideos, PromptedEngine
@@ -73,6 +74,10 @@ if __name__ == "__main__":
             settings = load_settings()
             configure_logging(settings.log_level)
             judge_until_stopped(settings, PromptedEngine(float(seconds)), device="test double")
+        case ["light"]:
+            for absent in ("torch", "transformers"):
+                sys.modules[absent] = None  # type: ignore[assignment]  # as if it were not installed
+            run_judge_worker(load_settings())
         case ["publisher"]:
             run_publisher(load_settings())
         case other:

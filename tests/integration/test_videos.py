@@ -49,3 +49,6 @@ def test_one_unusable_video_stops_nothing_else_and_each_leaves_its_reason(stack:
     assert judgement is not None
     assert [(clip.frames, clip.fps, clip.width, clip.height) for clip in judgement.clips] == [(16, 8.0, 64, 48)] * 2
     assert len(judgement.frames) == 8
+    # Kept for other tasks with the same video, which here is both of the pair.
+    [facts] = (tmp_path / "frames").glob("*/clip.json")
+    assert len(list(facts.parent.glob("*.rgb"))) == 4

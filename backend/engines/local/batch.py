@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from backend.engines.local.attention import use_fast_reading
 from backend.engines.local.cache import KeyValues, Row, Window
 from backend.engines.local.odds import digit_ids, digit_odds
 from backend.engines.local.prompt import Prompter, frames_of
@@ -87,6 +88,7 @@ class Batch:
         self._choose = choose
         self._digit_ids = list(digit_ids(tokenizer))
         self._context: int = text.max_position_embeddings
+        self._fast_reading = use_fast_reading(model)
         self._text = text
         self._attention: str = text._attn_implementation  # the library has no public name for it
         self._penalty: float = model.generation_config.repetition_penalty or 1.0
@@ -213,7 +215,7 @@ class Batch:
 
         FlashAttention takes no masks, and needs none but for rows of different lengths: those are left to torch's own.
         """
-        masked = not window.even
+        masked = not (window.even or (self._fast_reading and window.behind_known))
         if self._attention == FLASH:
             masked = masked and window.places.shape[1] == 1
             self._text._attn_implementation = "sdpa" if masked else FLASH  # read by each layer's pass

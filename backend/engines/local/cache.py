@@ -44,6 +44,11 @@ class Window:
         new = self.places.shape[1]
         return self.length == new or (new == 1 and int(self.places.min()) + 1 == self.length)
 
+    @property
+    def behind_known(self) -> bool:
+        """Whether it is several tokens of one row, which follow each other and what is known."""
+        return self.last - self.first == 1 and self.places.shape[1] > 1
+
 
 class KeyValues:
     """The keys and values of every layer, [rows, heads, tokens, width]; written by the model's attention layers."""

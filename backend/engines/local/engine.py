@@ -86,7 +86,7 @@ class LocalEngine:
             self._waiting.append(request)
             if not self._working:
                 self._working = True
-                threading.Thread(target=self._work, name="engine", daemon=True).start()
+                threading.Thread(target=self._work, name="engine").start()  # a daemon would be cut off at exit
         try:
             while not request.done.wait(POLL_S):
                 pass
