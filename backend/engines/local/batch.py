@@ -88,9 +88,9 @@ class Batch:
         self._choose = choose
         self._digit_ids = list(digit_ids(tokenizer))
         self._context: int = text.max_position_embeddings
+        self._fast_reading = use_fast_reading(model)
         self._text = text
         self._attention: str = text._attn_implementation  # the library has no public name for it
-        self._fast_reading = use_fast_reading(model)
         self._penalty: float = model.generation_config.repetition_penalty or 1.0
         self._ends = _ends(model.generation_config.eos_token_id)
         self._clock = count(1)
@@ -215,7 +215,7 @@ class Batch:
 
         FlashAttention takes no masks, and needs none but for rows of different lengths: those are left to torch's own.
         """
-        masked = not window.even and not (self._fast_reading and window.behind_known)
+        masked = not (window.even or (self._fast_reading and window.behind_known))
         if self._attention == FLASH:
             masked = masked and window.places.shape[1] == 1
             self._text._attn_implementation = "sdpa" if masked else FLASH  # read by each layer's pass
