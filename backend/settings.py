@@ -32,8 +32,19 @@ def _without_slash(value: str) -> str:
     return value.rstrip("/")
 
 
+def _window(value: object) -> object:
+    """`2` -> 2; `off` stays a word."""
+    written = str(value).strip().lower()
+    if value is None or written == "off":
+        return value if value is None else written
+    if not written.isdecimal():
+        raise ValueError("give a number of rounds, 0 or more, or off")
+    return int(written)
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Folders = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
+Window = Annotated[int | Literal["off"] | None, BeforeValidator(_window)]
 Url = Annotated[str, AfterValidator(_without_slash)]
 
 
@@ -80,8 +91,9 @@ class Settings(BaseSettings):
         1, ge=1, le=256, description="Pairs that a worker judges at once. More are faster, and take more GPU memory."
     )
     force_answer: bool = Field(True, description="Ask once more for an answer when the last turn ends without one.")
-    memory_window: int | None = Field(
-        None, ge=0, description="Rounds of requested frames kept in the context. Default: the contract's own."
+    memory_window: Window = Field(
+        None,
+        description="Rounds of requested frames kept in the context, or `off` for all. Default: the contract's own.",
     )
     swap_check: Literal["off", "uncertain", "all"] = Field(
         "off", description="Judge again with the videos exchanged: never, where confidence is low, or always."

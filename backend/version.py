@@ -29,9 +29,10 @@ def contract_of(settings: Settings) -> Contract:
         SettingsError: no contract has that name.
     """
     contract = contract_named(settings.contract)
-    if settings.memory_window is None:
+    window = settings.memory_window
+    if window is None:
         return contract
-    return replace(contract, memory_window=settings.memory_window)
+    return replace(contract, memory_window=None if window == "off" else window)
 
 
 def model_version(settings: Settings) -> str:

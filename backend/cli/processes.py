@@ -21,7 +21,7 @@ def web() -> None:
 
 
 def worker() -> None:
-    """Judge queued pairs with the model, one after the other. Needs Redis and access to the videos; one per GPU."""
+    """Judge queued pairs with the model, up to BATCH at once. Needs Redis and access to the videos; one per GPU."""
     from backend.worker import run_judge_worker
 
     run_judge_worker(load_settings())

@@ -165,7 +165,7 @@ def test_nothing_is_lost_or_doubled_while_everything_is_killed_at_random(new_sta
     stack = new_stack(max_attempts=100)
     chance = random.Random(7)  # noqa: S311  # repeatable, not secret
     for _ in range(2):
-        stack.keep("judge", "0.2")
+        stack.keep("judge", "0.2", BATCH="3")
     stack.keep("publisher")
     victims = ["judge", "publisher", "redis"] * 4
     chance.shuffle(victims)

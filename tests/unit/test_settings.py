@@ -73,6 +73,8 @@ def test_urls_lose_their_trailing_slash() -> None:
         ("swap_threshold", 1.5),
         ("blind_share", -0.1),
         ("memory_window", -1),
+        ("memory_window", "some"),
+        ("batch", 0),
         ("max_attempts", 0),
         ("engine", "magic"),
         ("media_timeout_s", 0),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import SettingsError
-from backend.settings import Settings
+from backend.settings import Settings, load_settings
 from backend.version import BLOCK_BYTES, BLOCKS, contract_of, model_version
 
 
@@ -116,6 +116,14 @@ def test_an_unknown_contract_is_refused() -> None:
         model_version(Settings(contract="other"))
 
 
-@pytest.mark.parametrize(("window", "kept"), [(None, 1), (0, 0), (3, 3)])
-def test_a_memory_window_replaces_the_contract_s_own(window: int | None, kept: int) -> None:
-    assert contract_of(Settings(contract="vr-thinker-96", memory_window=window)).memory_window == kept
+@pytest.mark.parametrize(("window", "kept"), [(None, 1), ("0", 0), ("3", 3), ("off", None)])
+def test_a_memory_window_replaces_the_contract_s_own(window: str | None, kept: int | None) -> None:
+    assert contract_of(load_settings(contract="vr-thinker-96", memory_window=window)).memory_window == kept
+
+
+def test_a_contract_without_its_own_window_is_the_same_with_the_window_off() -> None:
+    assert model_version(Settings(memory_window="off")) == model_version(Settings())
+    versions = {
+        model_version(Settings(contract="vr-thinker-96", memory_window=window)) for window in (None, "off", 1, 2)
+    }
+    assert len(versions) == 3, "1 is what that contract has by itself"

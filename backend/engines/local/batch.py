@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from backend.engines.local.vision import Picture
     from backend.types import Conversation
 
+FLASH = "flash_attention_2"
+
 
 @dataclass(slots=True, eq=False)
 class Reply:
@@ -86,7 +88,8 @@ class Batch:
         self._choose = choose
         self._digit_ids = list(digit_ids(tokenizer))
         self._context: int = text.max_position_embeddings
-        self._layer_types = frozenset(text.layer_types)
+        self._text = text
+        self._attention: str = text._attn_implementation  # the library has no public name for it
         self._fast_reading = use_fast_reading(model)
         self._penalty: float = model.generation_config.repetition_penalty or 1.0
         self._ends = _ends(model.generation_config.eos_token_id)
@@ -194,11 +197,11 @@ class Batch:
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor, window: Window, **inputs: object) -> torch.Tensor:
         device = self._model.device
         self._values.aim(window)
-        mask = None if self._fast_reading and window.behind_known else _mask(window)
+        mask = self._mask(window)
         logits: torch.Tensor = self._model(
             input_ids=ids.to(device),
             # Given ready-made, because the library would take all rows for equally long.
-            attention_mask=dict.fromkeys(self._layer_types, None if mask is None else mask.to(device)),
+            attention_mask={"full_attention": None if mask is None else mask.to(device)},
             position_ids=positions.to(device),
             past_key_values=self._values,
             use_cache=True,
@@ -206,6 +209,17 @@ class Batch:
             **inputs,
         ).logits
         return logits[:, -1].float()
+
+    def _mask(self, window: Window) -> torch.Tensor | None:
+        """[rows, 1, new, length], true where a new token may look; None where the attention function knows by itself.
+
+        FlashAttention takes no masks, and needs none but for rows of different lengths: those are left to torch's own.
+        """
+        masked = not window.even and not (self._fast_reading and window.behind_known)
+        if self._attention == FLASH:
+            masked = masked and window.places.shape[1] == 1
+            self._text._attn_implementation = "sdpa" if masked else FLASH  # read by each layer's pass
+        return torch.arange(window.length) <= window.places[:, None, :, None] if masked else None
 
     def _extend(self, replies: Sequence[Reply], logits: torch.Tensor) -> None:
         """Choose each reply's next token from its row of logits."""
@@ -223,16 +237,6 @@ class Batch:
             return logits
         penalised = torch.where(logits < 0, logits * self._penalty, logits / self._penalty)
         return torch.where(torch.stack([reply.said for reply in replies]), penalised, logits)
-
-
-def _mask(window: Window) -> torch.Tensor | None:
-    """[rows, 1, new, length], true where a new token may look; None where the attention function knows by itself."""
-    rows, new = window.places.shape
-    if new > 1 and window.length == new:
-        return None  # from the very beginning: plain causal attention
-    if new == 1 and rows * window.length == int(window.places.sum()) + rows:
-        return None  # all rows are equally long: everything is visible
-    return torch.arange(window.length) <= window.places[:, None, :, None]
 
 
 def _next_position(reply: Reply) -> int:

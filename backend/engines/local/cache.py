@@ -43,6 +43,12 @@ class Window:
         """Whether it is several tokens of one row, which follow each other and what is known."""
         return self.last - self.first == 1 and self.places.shape[1] > 1
 
+    @property
+    def even(self) -> bool:
+        """Whether plain attention is right: causal from the very beginning, or one token each in rows equally long."""
+        new = self.places.shape[1]
+        return self.length == new or (new == 1 and int(self.places.min()) + 1 == self.length)
+
 
 class KeyValues:
     """The keys and values of every layer, [rows, heads, tokens, width]; written by the model's attention layers."""

@@ -27,6 +27,22 @@ if TYPE_CHECKING:
 
 ARCHITECTURE = "qwen2_5_vl"
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+# What would change a greedy choice, besides the repetition penalty.
+STEERING = (
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "encoder_repetition_penalty",
+    "exponential_decay_length_penalty",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "guidance_scale",
+    "min_length",
+    "min_new_tokens",
+    "no_repeat_ngram_size",
+    "num_beams",
+    "sequence_bias",
+    "suppress_tokens",
+)
 INDEX = "model.safetensors.index.json"
 
 
@@ -87,6 +103,7 @@ def _load(model: str, revision: dict[str, str], placement: dict[str, Any], batch
             f"The checkpoint {model} lacks {len(lacking)} of the model's tensors, {lacking[0]} first. "
             "Download it again."
         )
+    _require_plain_decoding(model, weights)
     return LocalEngine(weights.eval(), tokenizer, image_processor, batch=batch)
 
 
@@ -152,6 +169,20 @@ def _require_tokenizer(model: str, tokenizer: PreTrainedTokenizerBase, image_tok
         raise CheckpointError(f"The checkpoint {model} lacks its tokenizer, or has another model's. Download it again.")
     if not tokenizer.chat_template:
         raise CheckpointError(f"The checkpoint {model} lacks its chat template. Download it again.")
+
+
+def _require_plain_decoding(model: str, weights: Qwen2_5_VLForConditionalGeneration) -> None:
+    """Greedy, with a repetition penalty at most, and attention to everything before: all that the engine does."""
+    generation = weights.generation_config.to_diff_dict()
+    if unknown := sorted(name for name in STEERING if generation.get(name) not in (None, 0, 1)):
+        raise CheckpointError(
+            f"The checkpoint {model} has {unknown[0]} in its generation_config.json, which this engine does not "
+            "follow. Remove it, or use ENGINE=openai."
+        )
+    if set(weights.config.get_text_config().layer_types) != {"full_attention"}:
+        raise CheckpointError(
+            f"The checkpoint {model} uses sliding-window attention, which this engine does not. Use ENGINE=openai."
+        )
 
 
 def _quieten() -> None:

@@ -79,3 +79,16 @@ def test_naming_the_commands_loads_no_model() -> None:
     program = f"import sys, backend.cli; backend.cli.build_app(); print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_worker_whose_checkpoint_cannot_be_loaded_ends_with_one_sentence_and_its_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.setenv("MODEL", str(tmp_path))
+    command = [sys.executable, "-c", "from backend.cli import main; main()", "worker"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert ended.returncode == ExitCode.CHECKPOINT
+    [sentence] = ended.stderr.strip().splitlines()
+    assert "is a 'llama' model, but only 'qwen2_5_vl'" in sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from typing import TYPE_CHECKING
@@ -93,6 +94,22 @@ def _lose_a_tensor(folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def _generate_with(**changes: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        config = folder / "generation_config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+
+    return change
+
+
+def _slide(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    layers = config["text_config"]["num_hidden_layers"]
+    sliding = {"use_sliding_window": True, "sliding_window": 64, "layer_types": ["sliding_attention"] * layers}
+    config["text_config"] |= sliding
+    (folder / "config.json").write_text(json.dumps(config))
+
+
 def _reconfigure(**changes: object) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         config = folder / "config.json"
@@ -116,6 +133,10 @@ def _reconfigure(**changes: object) -> Callable[[Path], None]:
         (_lose("tokenizer.json"), "lacks its tokenizer"),
         (_lose("chat_template.jinja"), "lacks its chat template"),
         (_lose("preprocessor_config.json"), "cannot be loaded"),
+        (_generate_with(no_repeat_ngram_size=3), "has no_repeat_ngram_size in its generation_config.json"),
+        (_generate_with(suppress_tokens=[5]), "has suppress_tokens in its generation_config.json"),
+        (_generate_with(num_beams=4), "has num_beams in its generation_config.json"),
+        (_slide, "uses sliding-window attention"),
         (shutil.rmtree, "There is no checkpoint folder"),
     ],
 )
@@ -169,6 +190,20 @@ def test_a_device_that_is_not_here_is_refused(device: str, folder: Path) -> None
 def test_quantization_without_a_gpu_is_refused(quantization: str, folder: Path) -> None:
     with pytest.raises(SettingsError, match=f"QUANTIZATION is {quantization!r}, which needs a CUDA GPU"):
         load_engine(str(folder), device="cpu", quantization=quantization)
+
+
+def test_quantization_without_its_library_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(SettingsError, match="needs a CUDA GPU and the package bitsandbytes"):
+        load_engine(str(folder), quantization="4bit")
+
+
+@pytest.mark.parametrize(("installed", "expected"), [(True, "flash_attention_2"), (False, "sdpa")])
+def test_attention_is_what_is_installed(installed: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "is_flash_attn_2_available", lambda: installed)
+    assert loading._attention({"device_map": "auto"}) == expected
+    assert loading._attention({}) == "sdpa", "it has no kernels for the CPU"
 
 
 def test_weights_that_do_not_fit_the_gpu_are_a_checkpoint_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from backend.errors import EngineError
 from backend.types import Completion, Message, Text
@@ -218,3 +220,36 @@ def test_a_conversation_s_row_is_not_taken_by_another_while_there_is_one_that_no
         third.submit(engine.complete, (Message("user", (noise(52), Text("who?"))),), max_new_tokens=4).result()
     again = engine.complete(question, max_new_tokens=4)
     assert again.cached_tokens == first.prompt_tokens - 1
+
+
+def test_flash_attention_gets_no_masks_and_rows_of_different_lengths_go_to_torch(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, used = alone(checkpoint), []
+
+    def flash(
+        module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None,
+        **options: Any,  # noqa: ANN401  # what the library passes on
+    ) -> tuple[torch.Tensor, None]:
+        """A test double: what the real one computes, the last new token looking at everything."""
+        assert mask is None
+        new, length = query.shape[2], key.shape[2]
+        used.append(new)
+        causal = torch.ones(new, length, dtype=torch.bool).tril(length - new)[None, None]
+        output: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, causal, **options)
+        return output
+
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, "flash_attention_2", flash)
+    monkeypatch.setattr(checkpoint.model.config.get_text_config(), "_attn_implementation_internal", "flash_attention_2")
+    engine, meeting = gathered(checkpoint)
+    completions = ask_all(engine)
+    assert [told(one) for one in completions if isinstance(one, Completion)] == expected
+    assert meeting.widths.count(4) == TOKENS - 1
+    assert min(used) > 1, "the rows are of different lengths at every step"
+    used.clear()
+    assert told(engine.complete(QUESTIONS[0], max_new_tokens=TOKENS)) == expected[0]
+    assert used.count(1) == len(used) > TOKENS, "a single one needs no mask"
