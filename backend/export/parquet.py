@@ -16,7 +16,8 @@ def write_parquet(draft: Draft) -> None:
     """Write `parquet/<split>.parquet` for each split that has records.
 
     Raises:
-        ExportError: `datasets` is not installed.
+        ExportError: `datasets` is not installed, or refuses the records.
+        OSError: the disk is full.
     """
     try:
         import datasets
@@ -25,6 +26,15 @@ def write_parquet(draft: Draft) -> None:
             "The format parquet needs the package datasets: pip install 'vrthinker[export]', or name other formats."
         ) from None
     datasets.disable_progress_bars()
+    try:
+        _write(draft, datasets)
+    except datasets.exceptions.DatasetGenerationError as error:
+        if isinstance(error.__cause__, OSError):  # a full disk is told as one
+            raise error.__cause__ from None
+        raise ExportError(f"The records cannot be written as Parquet: {error.__cause__ or error}.") from error
+
+
+def _write(draft: Draft, datasets: Any) -> None:  # noqa: ANN401  # the library is untyped
     (draft.folder / "parquet").mkdir()
     with tempfile.TemporaryDirectory(dir=draft.folder, prefix=".cache-") as cache:
         source = str(draft.folder / "records.jsonl")
