@@ -179,7 +179,7 @@ class _Export:
             record = replace(record, judgement=replace(record.judgement, clips=shown.clips))
         source, example = self._example(record, contract)
         self._tallies.count(record)
-        self._count_example(source, shown)
+        self._count_example(record, source, shown)
         told = source if isinstance(source, TraceSource) else None
         add_line(self._draft, RECORDS, row_of(record, trace_source=told, files=shown.files))
         self._write_example(record, example if shown.files else None, shown)
@@ -195,13 +195,13 @@ class _Export:
         made = example_of(record, contract, _blank)
         return (made, None) if isinstance(made, Unfit) else (made.trace_source, made)
 
-    def _count_example(self, source: TraceSource | Unfit, shown: Shown) -> None:
+    def _count_example(self, record: Record, source: TraceSource | Unfit, shown: Shown) -> None:
         if isinstance(source, Unfit):
             self._tallies.no_example(source)
         elif self._pictures and not shown.files:
             self._tallies.no_example(NO_PICTURES)
         else:
-            self._tallies.example(source, pair=source is not TraceSource.MODEL)
+            self._tallies.example(source, pair=source is TraceSource.PERSON or record.human != record.model)
 
     def _write_example(self, record: Record, example: Example | None, shown: Shown) -> None:
         case = Case(record, example, images_of(example, shown.files) if example else [])
