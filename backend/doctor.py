@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from backend.types import PairwiseTask
 
 PROBE_S = 5.0
+GB = 1e9
+LEAST_FREE = 0.03  # of a GPU's memory: a further picture of a conversation takes about as much
 SILENCE = timedelta(seconds=90)  # beats come every few seconds, also while a pair is judged
 PRIVATE = (
     "On a private address, start Label Studio with LABEL_STUDIO_ML_BLOCK_LOCAL_IP=false and "
@@ -147,6 +149,7 @@ def workers_beat(queue: WorkQueue, version: str, now: datetime) -> Iterator[Find
     yield _finding("publisher", bool(publishers), f"{len(publishers)} alive", "Start vrthinker publisher.")
     if judges:
         yield versions_equal(judges, version)
+        yield gpus_have_room(judges)
 
 
 def versions_equal(judges: Sequence[WorkerInfo], version: str) -> Finding:
@@ -156,6 +159,20 @@ def versions_equal(judges: Sequence[WorkerInfo], version: str) -> Finding:
     return _finding(
         "model version", not others, said, "Start all processes with the same MODEL* and CONTRACT settings."
     )
+
+
+def gpus_have_room(judges: Sequence[WorkerInfo]) -> Finding:
+    """Whether the workers' GPUs have memory left for the longest conversations."""
+    known = [one for one in judges if one.memory_total]
+    full = [one for one in known if (one.memory_free or 0) < LEAST_FREE * (one.memory_total or 0)]
+    said = "; ".join(_room(one) for one in full or known) or "no worker runs the model on a GPU of its own"
+    advice = "Use QUANTIZATION=8bit or 4bit, MEMORY_WINDOW=1 or a larger GPU, and end what else uses it."
+    return _finding("GPU memory", not full, said, advice)
+
+
+def _room(worker: WorkerInfo) -> str:
+    free, total = (worker.memory_free or 0) / GB, (worker.memory_total or 0) / GB
+    return f"{worker.name} ({worker.device}): {free:.1f} of {total:.1f} GB free"
 
 
 def web_answers(url: str, settings: Settings) -> Finding:

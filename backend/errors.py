@@ -36,6 +36,10 @@ class ExportError(VRThinkerError):
     """A dataset or report cannot be written."""
 
 
+class NoMatchError(VRThinkerError):
+    """A filter was understood, and no task of the project meets it."""
+
+
 class NothingToExportError(ExportError):
     """No answer is left after the selection; says what was left out and why."""
 

@@ -108,13 +108,18 @@ class LedgerIntake:
             LabelConfigError: no task of this config can be judged.
             LedgerError: the ledger cannot be used; nothing was queued.
         """
-        self.take(project, label_config, tasks, opened=len(tasks) == 1 or context is not None)
+        self.take(project, label_config, tasks, opened=len(tasks) == 1 or bool(context))
         return [[] for _ in tasks]
 
-    def take(self, project: int | None, label_config: str, tasks: Sequence[object], *, opened: bool) -> Accepted:
-        """The same for tasks that nobody waits to have answered; `opened` puts them before all others."""
+    def take(
+        self, project: int | None, label_config: str, tasks: Sequence[object], *, opened: bool, again: bool = True
+    ) -> Accepted:
+        """The same for tasks that nobody waits to have answered; `opened` puts them before all others.
+
+        Cancelled tasks are entered anew, unless nobody asked for them `again`.
+        """
         good, rejected = self._sort(self._layout(label_config), project, tasks)
-        new = self._ledger.enter(good, self._model_version)
+        new = self._ledger.enter(good, self._model_version, again=again)
         try:
             self._queue_up(good, new, opened=opened)
         except QueueError as error:
@@ -140,6 +145,18 @@ class LedgerIntake:
             case "ANNOTATIONS_DELETED":
                 gone = data.get("annotations")
                 self._ledger.mark_annotations_deleted(_ids(gone if isinstance(gone, list) else []))
+            case "TASKS_CREATED":
+                self._take_automatically(project, data)
+
+    def _take_automatically(self, project: int, data: Mapping[str, Any]) -> None:
+        """Take in the tasks that a webhook tells, where the project wants it.
+
+        Raises:
+            LabelConfigError: no task of the project can be judged.
+        """
+        tasks, known = data.get("tasks"), self._ledger.project(project)
+        if isinstance(tasks, list) and known is not None and self._ledger.is_automatic(project):
+            self.take(project, known.label_config, tasks, opened=False, again=False)
 
     def _sort(
         self, layout: Layout, project: int | None, tasks: Sequence[object]
@@ -169,6 +186,13 @@ class LedgerIntake:
         return good, rejected
 
     def _queue_up(self, tasks: Sequence[PairwiseTask], new: Sequence[PairwiseTask], *, opened: bool) -> None:
+        paused = self._ledger.paused()
+        if opened:
+            for project in {task.project for task in tasks if paused.covers(task.project)}:
+                self._ledger.hurry(
+                    project, [task.task for task in tasks if task.project == project], self._model_version
+                )
+        new = [task for task in new if not paused.covers(task.project)]  # reconciling enqueues the others in time
         self._queue.enqueue([Order(task, self._model_version) for task in new], at_front=opened)
         if opened:
             entered = set(new)

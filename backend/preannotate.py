@@ -7,20 +7,19 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from backend.errors import NoMatchError
 from backend.intake import LedgerIntake
-from backend.jobs.reconciling import Reconciling
 from backend.label_studio.layout import parse_layout
 from backend.label_studio.records import without_prediction_of
+from backend.label_studio.selection import Selection
 from backend.ledger import Project, State
-from backend.queue import Rescue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from backend.intake import JudgeQueue
     from backend.label_studio.client import LabelStudioClient
-    from backend.ledger import FailureGroup, Ledger
-    from backend.queue import WorkQueue
+    from backend.ledger import FailureGroup, Ledger, Paused, VersionCounts
 
 BATCH = 500  # tasks per transaction and per round trip to Redis: one page of Label Studio's list
 
@@ -41,7 +40,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a project is under one model version; `blind` of the judged are never shown, `rate` is per second."""
+    """How far a project is under one model version; `blind` of the judged are never shown, `rate` is per second.
+
+    While it is `paused`, nothing new is begun; `automatic` says that new tasks are taken in by themselves.
+    """
 
     project: int
     title: str
@@ -50,6 +52,8 @@ class Standing:
     blind: int
     rate: float
     failures: tuple[FailureGroup, ...]
+    paused: bool = False
+    automatic: bool = False
 
     @property
     def settled(self) -> bool:
@@ -70,6 +74,7 @@ def take_in(
     model_version: str,
     project: int,
     *,
+    selection: Selection = Selection(),  # noqa: B008  # frozen
     limit: int | None = None,
     priority: bool = False,
 ) -> Iterator[Taken]:
@@ -81,13 +86,15 @@ def take_in(
     Raises:
         LabelConfigError: no task of this project can be judged; nothing was queued.
         LabelStudioError: the tasks cannot be listed; what was taken in before stays queued.
+        NoMatchError: the selection matches no task at all.
         LedgerError: the ledger cannot be used.
     """
     shown = client.project(project)
     parse_layout(shown.label_config)
     ledger.remember_project(Project(project, shown.title, shown.label_config))
     intake = LedgerIntake(ledger, queue, model_version)
-    tasks = client.tasks(project, filters=(without_prediction_of(model_version),))
+    ids = _ids(client, project, selection)
+    tasks = client.tasks(project, ids=ids, filters=(*selection.filters, without_prediction_of(model_version)))
     new, known, rejected = 0, 0, Counter[str]()
     while limit is None or new < limit:
         batch = [
@@ -95,6 +102,8 @@ def take_in(
             for task in islice(tasks, BATCH if limit is None else min(BATCH, limit - new))
         ]
         if not batch:
+            if not new + known + rejected.total() and not selection.everything:
+                _require_match(client, project, selection, ids)
             return
         accepted = intake.take(project, shown.label_config, batch, opened=priority)
         new, known = new + accepted.new, known + accepted.known
@@ -102,45 +111,45 @@ def take_in(
         yield Taken(new, known, dict(rejected))
 
 
+def _ids(client: LabelStudioClient, project: int, selection: Selection) -> Sequence[int] | None:
+    if selection.tab is None:
+        return selection.ids
+    shown = client.tasks_in_tab(project, selection.tab)
+    return shown if selection.ids is None else sorted(set(shown) & set(selection.ids))
+
+
+def _require_match(client: LabelStudioClient, project: int, selection: Selection, ids: Sequence[int] | None) -> None:
+    """Nothing was taken in: either all that match are done, which is fine, or the filter is wrong."""
+    if any(True for _ in client.tasks(project, ids=ids, filters=selection.filters, data=False)):
+        return
+    keys = next((sorted(task.data) for task in client.tasks(project)), [])
+    has = f"Its tasks have the fields {', '.join(map(str, keys))}." if keys else "It has no tasks at all."
+    raise NoMatchError(f"No task of project {project} matches the filter, so nothing was queued. {has}")
+
+
 def standing(ledger: Ledger, project: int, model_version: str) -> Standing:
     """How far the project is now; all zero where nothing of it is known."""
     versions = ledger.versions(project)
     mine = next((version for version in versions if version.model_version == model_version), None)
-    known = ledger.project(project)
-    return Standing(
-        project=project,
-        title=known.title if known else "",
-        model_version=model_version,
-        states=mine.states if mine else dict.fromkeys(State, 0),
-        blind=mine.blind if mine else 0,
-        rate=ledger.rate(project),
-        failures=tuple(ledger.failures(project, model_version)),
-    )
+    return _standing(ledger, project, model_version, mine, ledger.paused())
 
 
 def standings(ledger: Ledger, project: int | None = None) -> list[Standing]:
     """The same for every model version of one project, or of all."""
-    return [standing(ledger, one.project, one.model_version) for one in ledger.versions(project)]
+    paused = ledger.paused()
+    return [_standing(ledger, one.project, one.model_version, one, paused) for one in ledger.versions(project)]
 
 
-def retry(
-    ledger: Ledger,
-    queue: WorkQueue,
-    project: int,
-    *,
-    model_version: str,
-    reasons: tuple[str, ...] = (),
-    max_attempts: int,
-) -> int:
-    """Give the project's failed tasks, of these reasons or of all, another chance; how many there were.
-
-    Tasks without usable data stay failed until they are corrected in Label Studio and asked for again.
-
-    Raises:
-        LedgerError: the ledger cannot be used; nothing was changed.
-        QueueError: Redis cannot be used; the publisher enqueues them as soon as it can.
-    """
-    again = ledger.requeue(project, model_version=model_version, reasons=reasons)
-    if again:
-        Reconciling(ledger, queue, Rescue(queue), max_attempts).run()
-    return again
+def _standing(ledger: Ledger, project: int, version: str, counts: VersionCounts | None, paused: Paused) -> Standing:
+    known = ledger.project(project)
+    return Standing(
+        project=project,
+        title=known.title if known else "",
+        model_version=version,
+        states=counts.states if counts else dict.fromkeys(State, 0),
+        blind=counts.blind if counts else 0,
+        rate=ledger.rate(project),
+        failures=tuple(ledger.failures(project, version)),
+        paused=paused.covers(project),
+        automatic=ledger.is_automatic(project),
+    )

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     quantization: Literal["none", "8bit", "4bit"] = Field(
         "none", description="Load smaller weights on small cards (needs bitsandbytes)."
     )
+    batch: int = Field(
+        1, ge=1, le=256, description="Pairs that a worker judges at once. More are faster, and take more GPU memory."
+    )
     force_answer: bool = Field(True, description="Ask once more for an answer when the last turn ends without one.")
     memory_window: int | None = Field(
         None, ge=0, description="Rounds of requested frames kept in the context. Default: the contract's own."

@@ -1,11 +1,11 @@
-# The web process, the publisher and vrthinker export: no torch, no GPU.
+# The web process, the publisher, workers in front of a model server, vrthinker export and report: no torch, no GPU.
 FROM python:3.11-slim
-RUN pip install --no-cache-dir uv && useradd --create-home --uid 1000 vrthinker && install -d -o vrthinker /data /data/ledger
+RUN pip install --no-cache-dir uv && useradd --create-home --uid 1000 vrthinker && install -d -o vrthinker /data /data/ledger /data/media
 WORKDIR /app
 COPY requirements requirements
 COPY pyproject.toml README.md ./
 COPY backend backend
-RUN uv pip install --system --no-cache --override requirements/overrides.txt --constraint requirements/lock.txt ".[postgres,export]"
+RUN uv pip install --system --no-cache --override requirements/overrides.txt --constraint requirements/lock.txt ".[postgres,openai,export]"
 USER vrthinker
 WORKDIR /data
 CMD ["vrthinker", "web"]

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoImageProcessor, AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
+from backend.engines.local.batch import greedy
 from backend.engines.local.engine import LocalEngine
 from backend.training.tiny.blueprint import Untrained, untrained
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from backend.engines.local.batch import Choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +27,9 @@ class Checkpoint:
     tokenizer: Any
     image_processor: Any
 
-    def engine(self) -> LocalEngine:
+    def engine(self, *, batch: int = 1, choose: Choose = greedy) -> LocalEngine:
         """A new engine around them, which has read nothing yet."""
-        return LocalEngine(self.model, self.tokenizer, self.image_processor)
+        return LocalEngine(self.model, self.tokenizer, self.image_processor, batch=batch, choose=choose)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

@@ -1,6 +1,7 @@
 """Numbered test clips: every frame carries its own number as black and white blocks, readable after any decoding.
 
 Made with the ffmpeg that imageio-ffmpeg carries; one recipe for each kind of file that reading frames must survive.
+Where there is none, OpenCV writes a few of them itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from backend.errors import VRThinkerError
+from backend.frames.capture import load_cv2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,6 +111,9 @@ ENCODED: dict[str, tuple[str, tuple[str, ...]]] = {
     "sparse_mkv": (".mkv", (*X264, "-vf", "select='lt(n,40)+not(mod(n,3))'", "-fps_mode", "passthrough")),
 }
 
+# Kinds that OpenCV can write without ffmpeg, and the four letters by which it knows their codec.
+BY_OPENCV = {"mpeg4": "mp4v", "mpeg4_avi": "XVID"}
+
 
 def _cut(source: Path, target: Path) -> None:
     """Cut without re-encoding, between key frames: the frames before the cut stay in the file, unseen."""
@@ -152,7 +157,9 @@ def make_clip(kind: str, folder: Path, shape: Shape) -> Path:
     if path.exists():
         return path
     unfinished = path.with_name(f"unfinished-{path.name}")
-    if convert is None:
+    if kind in BY_OPENCV and not has_ffmpeg():
+        _write(unfinished, shape, BY_OPENCV[kind])
+    elif convert is None:
         encode(unfinished, shape, *arguments)
     else:
         convert(make_clip(source, folder, shape), unfinished)
@@ -177,6 +184,23 @@ def encode(path: Path, shape: Shape, *arguments: str) -> None:
     size = f"{shape.width}x{shape.height}"
     raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", size, "-framerate", str(shape.fps), "-i", "-")
     _ffmpeg(*raw, *arguments, str(path), frames=paint(shape))
+
+
+def _write(path: Path, shape: Shape, codec: str) -> None:
+    cv2 = load_cv2()
+    file = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), shape.fps, (shape.width, shape.height))
+    for frame in paint(shape):
+        file.write(np.ascontiguousarray(frame[..., ::-1]))
+    file.release()
+
+
+def has_ffmpeg() -> bool:
+    """Whether every kind of clip can be made here."""
+    try:
+        _ffmpeg_path()
+    except VRThinkerError:
+        return False
+    return True
 
 
 def _ffmpeg(*arguments: str, frames: Iterator[Pixels] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Measures sync and export of a large project: `python -m backend.bench.export [--json FILE] [--tasks N]`.
+"""Measures sync and export of a large project.
 
 A real ledger (SQLite) with judgements of a usual size, and the real command in a process of its own. The sync is our
 own part alone: its annotations come from a stand-in that answers at once.
@@ -7,23 +7,19 @@ own part alone: its annotations come from a stand-in that answers at once.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import psutil
-import typer
-from rich.console import Console
-from rich.table import Table
 
-from backend.bench.web import MB, Measure
+from backend.bench.report import Measure
+from backend.bench.web import MB
 from backend.jobs.syncing import Syncing
 from backend.label_studio import records
 from backend.label_studio.convert import to_prediction
@@ -157,27 +153,3 @@ def _exported(folder: Path, formats: str) -> tuple[float, float, float, float]:
     if running.wait():
         raise RuntimeError(f"{' '.join(command)} ended with {running.returncode}")
     return seconds, busy, peak, (out / "records.jsonl").stat().st_size / MB
-
-
-def main(
-    json_file: Annotated[Path | None, typer.Option("--json", help="Save the figures here too.")] = None,
-    tasks: Annotated[int, typer.Option(min=1, help="How many annotated tasks.")] = 100_000,
-) -> None:
-    """Measure, print, and end with 1 when a limit is missed."""
-    before = f"load average before: {psutil.getloadavg()[0]:.1f}"
-    table = Table("measure", "value", "limit", "", title=f"Sync and export on {os.cpu_count()} cores ({before})")
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        for one in measure(Path(folder), tasks):
-            found.append(one)
-            limit = "" if one.limit is None else f"< {one.limit:g} {one.unit}"
-            mark = "" if one.limit is None else "met" if one.passed else "MISSED"
-            table.add_row(one.name, f"{one.value:.3g} {one.unit}", limit, mark)
-    Console().print(table)
-    if json_file is not None:
-        json_file.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
-    raise typer.Exit(0 if all(one.passed for one in found) else 1)
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,4 +1,4 @@
-"""Measures frames against the model card's way of reading them: `python -m backend.bench.frames [--json FILE]`.
+"""Measures frames against the model card's way of reading them.
 
 Both run in one process on the same pairs of files, in turns, and the better of several tries counts; the numbers that
 the frames carry say which of them were the right ones. Times are those of a pair: both videos, all slots.
@@ -6,22 +6,18 @@ the frames carry say which of them were the right ones. Times are those of a pai
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import random
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from math import floor
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
 from PIL import Image
 from PIL import __version__ as pillow_version
 
-from backend.bench.clips import Shape, make_clip, read_number
+from backend.bench.clips import BY_OPENCV, Shape, has_ffmpeg, make_clip, read_number
 from backend.frames import VideoPair
 from backend.frames.capture import load_cv2
 from backend.reasoning.contract import VRTHINKER_128, grid_index
@@ -29,8 +25,7 @@ from backend.types import FrameRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from rich.table import Table
+    from pathlib import Path
 
     from backend.reasoning.contract import Contract
 
@@ -83,6 +78,16 @@ class FramesBench:
     machine: Mapping[str, str]
     rows: tuple[Row, ...]
 
+    @property
+    def exact(self) -> bool:
+        """Whether every frame was the right one."""
+        return all(row.exact == row.shown for row in self.rows)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, the derived figures too."""
+        rows = [asdict(row) | {"ratio": row.ratio, "target": row.target} for row in self.rows]
+        return {"machine": dict(self.machine), "rows": rows}
+
 
 def bench_frames(
     clips: Mapping[str, Path],
@@ -91,10 +96,12 @@ def bench_frames(
     conversation: bool = True,
     contract: Contract = VRTHINKER_128,
     repeats: int = 3,
+    observe: Callable[[str], None] = lambda _text: None,
 ) -> FramesBench:
     """Measure each numbered clip, paired with itself, for each number of `slots`, spread evenly and asked for at once.
 
     With `conversation` also for six turns: the initial slots, then five calls for as many as a call may ask for.
+    `observe` is told which clip is next.
 
     Raises:
         MediaError: a clip has no readable frame.
@@ -104,8 +111,11 @@ def bench_frames(
         chance = random.Random(7)  # noqa: S311  # a conversation that is the same every time
         calls = [sorted(chance.sample(range(contract.slots), contract.max_indices)) for _ in range(5)]
         work.append((contract.initial_slots(), *calls))
-    rows = tuple(_measure(name, path, rounds, contract, repeats) for name, path in clips.items() for rounds in work)
-    return FramesBench(machine(), rows)
+    before, rows = machine(), []
+    for name, path in clips.items():
+        observe(name)
+        rows += [_measure(name, path, rounds, contract, repeats) for rounds in work]
+    return FramesBench(before, tuple(rows))
 
 
 def spread(count: int, contract: Contract) -> tuple[int, ...]:
@@ -182,12 +192,12 @@ def our_pictures(path: Path, rounds: Rounds, contract: Contract) -> list[Image.I
 
 def card_pictures(path: Path, rounds: Rounds, contract: Contract) -> list[Image.Image | None]:
     """The same as the model card's loop gets them: for each index the file is opened, sought and read once."""
-    return [_card_picture(path, slot, contract) for slots in rounds for slot in (*slots, *slots)]
+    return [card_picture(path, slot, contract) for slots in rounds for slot in (*slots, *slots)]
 
 
-def _card_picture(path: Path, slot: int, contract: Contract) -> Image.Image | None:
+def card_picture(path: Path, slot: int, contract: Contract) -> Image.Image | None:
+    """One index: open, seek, read, resize; None for what it would drop silently."""
     cv2 = load_cv2()
-
     file = cv2.VideoCapture(str(path))
     total = int(file.get(cv2.CAP_PROP_FRAME_COUNT))
     index = min(floor(slot / contract.slots * total), total - 1)
@@ -214,51 +224,13 @@ def machine() -> dict[str, str]:
 def suite(folder: Path, *, long: bool = True) -> dict[str, Path]:
     """Numbered clips of every kind: 5 s, and 60 s of some, made in `folder` where they are not there yet.
 
-    Raises:
-        VRThinkerError: there is no ffmpeg to make them with.
+    Without ffmpeg only of the kinds that OpenCV can write.
     """
     shapes = [(SHORT, SHORT_KINDS), (LONG, LONG_KINDS if long else ())]
+    possible = {kind for _, kinds in shapes for kind in kinds if kind in BY_OPENCV or has_ffmpeg()}
     return {
         f"{kind}, {shape.frames // shape.fps} s": make_clip(kind, folder, shape)
         for shape, kinds in shapes
         for kind in kinds
+        if kind in possible
     }
-
-
-def table(bench: FramesBench) -> Table:
-    """The rows for people."""
-    from rich.table import Table
-
-    title = "Frames against the card's way, " + ", ".join(f"{name} {value}" for name, value in bench.machine.items())
-    columns = ("clip", "frames", "turns", "pictures", "exact", "card exact", "s", "card s", "ratio", "CPU ratio", "")
-    shown = Table(*columns, title=title)
-    for row in bench.rows:
-        times = (f"{row.seconds:.3f}", f"{row.card_seconds:.3f}", f"{row.ratio:.1f}")
-        exact = (f"{row.exact / row.shown:.0%}", f"{row.card_exact / row.shown:.0%}")
-        mark = "" if row.ratio >= row.target else f"< {row.target:g}"
-        counts = (str(row.frames), str(row.turns), str(row.shown))
-        shown.add_row(row.clip, *counts, *exact, *times, f"{row.card_cpu_seconds / row.cpu_seconds:.1f}", mark)
-    return shown
-
-
-def main(
-    json_file: Annotated[Path | None, typer.Option("--json", help="Save the figures here too.")] = None,
-    clips: Annotated[Path | None, typer.Option(help="Keep the test clips here, for the next time.")] = None,
-    short: Annotated[bool, typer.Option("--short", help="Without the clips of 60 s.")] = False,
-    repeats: Annotated[int, typer.Option(min=1, help="Tries per figure; the best counts.")] = 3,
-) -> None:
-    """Measure and print; ends with 1 when a frame was not the right one."""
-    from rich.console import Console
-
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = clips or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        bench = bench_frames(suite(folder, long=not short), repeats=repeats)
-    Console().print(table(bench))
-    if json_file is not None:
-        json_file.write_text(json.dumps(asdict(bench), indent=1) + "\n")
-    raise typer.Exit(0 if all(row.exact == row.shown for row in bench.rows) else 1)
-
-
-if __name__ == "__main__":
-    typer.run(main)

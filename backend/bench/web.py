@@ -1,4 +1,4 @@
-"""Measures the web process: `python -m backend.bench.web [--json FILE]`.
+"""Measures the web process.
 
 A real web process (waitress, SQLite) and a real Redis, on folders and ports of their own. One busy loop per core stands
 in for a judge worker that takes all the CPU it can get.
@@ -12,20 +12,17 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import psutil
-import typer
-from rich.console import Console
-from rich.table import Table
 
+from backend.bench.report import Measure
 from backend.settings import child_environment
 
 if TYPE_CHECKING:
@@ -43,21 +40,6 @@ CHOICES = "".join(
 VIDEOS = '<Video name="video1" value="$video1"/><Video name="video2" value="$video2"/>'
 CONFIG = f'<View><Text name="prompt" value="$prompt"/>{VIDEOS}{CHOICES}</View>'
 BURN = "while True: pass"
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One figure, its unit, and the limit it has to stay under, if there is one."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether it stays under its limit."""
-        return self.limit is None or self.value < self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,24 +213,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def main(json_file: Annotated[Path | None, typer.Option("--json", help="Save the figures here too.")] = None) -> None:
-    """Measure, print, and end with 1 when a limit is missed."""
-    before = f"load average before: {psutil.getloadavg()[0]:.1f}"
-    table = Table("measure", "value", "limit", "", title=f"The web process on {os.cpu_count()} cores ({before})")
-    found = []
-    with tempfile.TemporaryDirectory() as folder, running_web(Path(folder)) as web:
-        for one in measure(web):
-            found.append(one)
-            limit = "" if one.limit is None else f"< {one.limit:g} {one.unit}"
-            mark = "" if one.limit is None else "met" if one.passed else "MISSED"
-            table.add_row(one.name, f"{one.value:.3g} {one.unit}", limit, mark)
-    Console().print(table)
-    if json_file is not None:
-        json_file.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
-    raise typer.Exit(0 if all(one.passed for one in found) else 1)
-
-
-if __name__ == "__main__":
-    typer.run(main)

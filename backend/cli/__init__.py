@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from backend.cli import alive, demo, doctor, export, infer, preannotate, processes, project, settings
+from backend.cli import (
+    alive,
+    bench,
+    demo,
+    doctor,
+    export,
+    infer,
+    preannotate,
+    processes,
+    project,
+    report,
+    settings,
+    steering,
+)
 from backend.cli.exits import exit_code
 from backend.errors import VRThinkerError
 
@@ -21,7 +34,20 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (infer, demo, project, preannotate, export, doctor, processes, settings, alive):
+    for module in (
+        infer,
+        demo,
+        project,
+        preannotate,
+        steering,
+        export,
+        report,
+        doctor,
+        bench,
+        processes,
+        settings,
+        alive,
+    ):
         module.add_to(app)
     return app
 

@@ -10,6 +10,7 @@ from backend.errors import (
     EngineError,
     MediaError,
     NoAnswerError,
+    NoMatchError,
     NothingToExportError,
     SettingsError,
     TaskDataError,
@@ -29,7 +30,7 @@ class ExitCode(IntEnum):
     MEDIA = 4
     CHECKPOINT = 5
     ENGINE = 6
-    NOTHING_TO_EXPORT = 7
+    NO_MATCH = 7
 
 
 EXITS: tuple[tuple[type[VRThinkerError], ExitCode], ...] = (
@@ -39,7 +40,8 @@ EXITS: tuple[tuple[type[VRThinkerError], ExitCode], ...] = (
     (MediaError, ExitCode.MEDIA),
     (CheckpointError, ExitCode.CHECKPOINT),
     (EngineError, ExitCode.ENGINE),
-    (NothingToExportError, ExitCode.NOTHING_TO_EXPORT),
+    (NoMatchError, ExitCode.NO_MATCH),
+    (NothingToExportError, ExitCode.NO_MATCH),
 )
 
 

@@ -68,7 +68,7 @@ def watching(console: Console) -> Iterator[View]:
 def sentence(now: Standing) -> str:
     """Every count, the speed, and how long it still takes, in one line."""
     counts = ", ".join(f"{now.states[state]} {state}" for state in State)
-    return f"{counts}; {pace(now)}"
+    return f"{counts}; {'paused' if now.paused else pace(now)}"
 
 
 def pace(now: Standing) -> str:
@@ -93,6 +93,10 @@ def report(found: Sequence[Standing]) -> Iterator[RenderableType]:
     for one in found:
         yield Text(f"Project {one.project} {one.title}".rstrip() + f", {one.model_version}", style="bold")
         yield Text(f"  {sentence(one)}")
+        if one.paused:
+            yield Text(f"  Paused: nothing new is begun until vrthinker resume {one.project} (or vrthinker resume).")
+        if one.automatic:
+            yield Text("  New tasks are taken in by themselves.")
         if one.blind:
             yield Text(f"  {one.blind} of the judged are in the blind slice, which is never shown.")
         if one.failures:

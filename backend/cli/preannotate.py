@@ -1,4 +1,4 @@
-"""`vrthinker preannotate`, `status` and `retry`: predictions for a whole project."""
+"""`vrthinker preannotate` and `status`: predictions for a whole project."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import typer
 
 from backend.bootstrap import connect_label_studio, open_ledger
 from backend.cli.exits import ExitCode
-from backend.errors import SettingsError, VRThinkerError
+from backend.errors import NoMatchError, SettingsError, VRThinkerError
 from backend.settings import load_settings
 from backend.version import model_version
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from rich.console import Console
 
-    from backend.label_studio.client import LabelStudioClient
-    from backend.ledger import Ledger
-    from backend.preannotate import Standing
+    from backend.preannotate import Standing, Taken
     from backend.queue import WorkQueue
 
 INTERRUPTED = 130
@@ -31,14 +31,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the three commands."""
-    for command in (preannotate, status, retry):
+    """Add the commands."""
+    for command in (preannotate, status):
         app.command()(command)
 
 
 def preannotate(
     project: Project,
     *,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="Only tasks that match: id=100-200, tab=3, annotated=no, key=value; repeatable."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Queue at most so many new tasks.")] = None,
     priority: Annotated[bool, typer.Option("--priority", help="Before everything that waits.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until all is judged and in Label Studio.")] = False,
@@ -52,26 +56,35 @@ def preannotate(
     Examples:
       vrthinker preannotate 7 --wait
       vrthinker preannotate 7 --limit 100 --priority
+      vrthinker preannotate 7 --filter tab=3
+      vrthinker preannotate 7 --filter id=100-200 --filter "prompt~red panda"
+
+    A filter is Label Studio's own: ids or a range of them, a saved Data Manager tab by the number in its address,
+    annotated=yes or no, or a field of the tasks' data with = != or ~ (contains). All of them must hold.
 
     \b
-    Exit codes: 0 done, 1 with --wait when a task failed, 130 interrupted.
+    Exit codes: 0 done, 1 with --wait when a task failed, 7 the filter matches no task, 130 interrupted.
     """  # noqa: D301  # \b keeps the help's line breaks
     from rich.console import Console
 
-    from backend.preannotate import standing
+    from backend.label_studio.selection import parse_selection
+    from backend.preannotate import standing, take_in
     from backend.queue import WorkQueue
 
     settings, console = load_settings(), Console(stderr=True)
-    version = model_version(settings)
+    version, selection = model_version(settings), parse_selection(filters or ())
     client, queue, ledger = connect_label_studio(settings), WorkQueue.connect(settings), open_ledger(settings)
     try:
         _warn_about_workers(console, queue, version)
-        _run(console, client, ledger, queue, version, project, limit, priority=priority, wait=wait)
+        batches = take_in(client, ledger, queue, version, project, selection=selection, limit=limit, priority=priority)
+        _run(console, batches, lambda: standing(ledger, project, version), wait=wait)
         now = standing(ledger, project, version)
     except KeyboardInterrupt:
         _say(console, f"Stopped watching; what is queued goes on. Look: vrthinker status {project}")
         _say(console, f"To queue the rest and watch again: vrthinker preannotate {project} --wait")
         raise typer.Exit(INTERRUPTED) from None
+    except NoMatchError:
+        raise
     except VRThinkerError:
         _say(console, f"Not all was queued. When the cause is mended, run vrthinker preannotate {project} again.")
         raise
@@ -84,29 +97,18 @@ def preannotate(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _run(
-    console: Console,
-    client: LabelStudioClient,
-    ledger: Ledger,
-    queue: WorkQueue,
-    version: str,
-    project: int,
-    limit: int | None,
-    *,
-    priority: bool,
-    wait: bool,
-) -> None:
+def _run(console: Console, batches: Iterable[Taken], look: Callable[[], Standing], *, wait: bool) -> None:
     """Take in, then perhaps watch."""
     from backend.cli.live import watching
-    from backend.preannotate import Taken, standing, take_in
+    from backend.preannotate import Taken
 
     taken = Taken()
     with watching(console) as view:
-        for taken in take_in(client, ledger, queue, version, project, limit=limit, priority=priority):
+        for taken in batches:
             view.took(taken)
-            view.show_sometimes(lambda: standing(ledger, project, version))
+            view.show_sometimes(look)
         while wait:
-            now = standing(ledger, project, version)
+            now = look()
             view.show(now)
             if now.settled:
                 break
@@ -145,45 +147,6 @@ def status(
     if project is not None and not found:
         raise SettingsError(f"Nothing of project {project} was ever queued. Run vrthinker preannotate {project}.")
     _show(found, as_json=as_json)
-
-
-def retry(
-    project: Project,
-    *,
-    reason: Annotated[
-        list[str] | None, typer.Option(help="Only tasks that failed for this reason (see status); repeatable.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Give failed tasks of this model version another chance. Those without usable data stay failed.
-
-    \b
-    Examples:
-      vrthinker retry 7
-      vrthinker retry 7 --reason media_unavailable --reason engine
-    """  # noqa: D301  # \b keeps the help's line breaks
-    from backend import preannotate as room
-    from backend.queue import WorkQueue
-
-    settings = load_settings()
-    queue, ledger = WorkQueue.connect(settings), open_ledger(settings)
-    version = model_version(settings)
-    try:
-        again = room.retry(
-            ledger,
-            queue,
-            project,
-            model_version=version,
-            reasons=tuple(reason or ()),
-            max_attempts=settings.max_attempts,
-        )
-    finally:
-        ledger.close()
-        queue.connection.close()
-    if as_json:
-        typer.echo(json.dumps({"project": project, "model_version": version, "retried": again}))
-    else:
-        typer.echo(f"{again} failed tasks of project {project} get another chance. Watch: vrthinker status {project}")
 
 
 def _say(console: Console, text: str) -> None:

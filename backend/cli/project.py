@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend.bootstrap import connect_label_studio
+from backend.bootstrap import connect_label_studio, open_ledger
+from backend.cli.exits import ExitCode
+from backend.cli.importing import imported
 from backend.errors import SettingsError
 from backend.settings import load_settings
 
 if TYPE_CHECKING:
+    from backend.cli.importing import ImportReport
     from backend.label_studio.client import LabelStudioClient
     from backend.label_studio.project import ConnectedProject, Target
     from backend.settings import Settings
@@ -46,6 +50,20 @@ def init(
     storage: Annotated[
         list[str] | None, typer.Option(help="Folder on Label Studio's machine whose files tasks may name; repeatable.")
     ] = None,
+    import_file: Annotated[
+        Path | None,
+        typer.Option("--import", help="Import pairs from this CSV, JSONL or Parquet file, each once, however often."),
+    ] = None,
+    files_root: Annotated[
+        Path | None, typer.Option(help="Label Studio's local-files document root as seen from here, to check files in.")
+    ] = None,
+    all_or_nothing: Annotated[
+        bool, typer.Option("--all-or-nothing", help="Import no row when one is bad. Default: import the good ones.")
+    ] = False,
+    auto: Annotated[
+        bool | None,
+        typer.Option("--auto/--no-auto", help="Judge tasks that are added from now on by themselves."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Create or repair a project: labeling config, ML backend, webhook. What is right already is left alone.
@@ -56,19 +74,38 @@ def init(
     Examples:
       vrthinker init --title "Pairs of May"
       vrthinker init --project 7 --backend-url http://web:9090
+      vrthinker init --project 7 --auto
+      vrthinker init --title "Pairs of May" --import pairs.csv --files-root /videos
+
+    A file to import has a column (or key) for each that the labeling config shows, ours: video1, video2 and prompt;
+    further ones go along. Videos are addresses, /data/local-files/?d=..., or with --files-root paths below it.
+
+    \b
+    Exit codes: 0 done, 1 a row was refused (the others were imported, unless --all-or-nothing).
     """  # noqa: D301  # \b keeps the help's line breaks
     from backend.label_studio.project import TITLE, connect
 
     if project is not None and title:
         raise SettingsError("--project and --title both name a project: give one of them.")
+    if import_file is not None and not import_file.is_file():
+        raise SettingsError(f"--import: there is no file {import_file}.")
     settings, title = load_settings(), title or TITLE
     client = connect_label_studio(settings)
     try:
         target = _target(client, settings, project, title, config, backend_url, tuple(storage or ()))
         connected = connect(client, target, project=project, title=title)
+        if auto is not None:
+            connected = replace(connected, changes=connected.changes + _switch(client, settings, connected, auto=auto))
+        told = (
+            None
+            if import_file is None
+            else imported(client, connected.project, import_file, files_root, all_or_nothing=all_or_nothing)
+        )
     finally:
         client.close()
-    _show_connected(connected, settings, as_json=as_json)
+    _show_connected(connected, settings, told, as_json=as_json)
+    if told is not None and told.checked.bad:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _target(
@@ -103,6 +140,24 @@ def _target(
     )
 
 
+def _switch(
+    client: LabelStudioClient, settings: Settings, connected: ConnectedProject, *, auto: bool
+) -> tuple[str, ...]:
+    """Turn auto mode on or off; what changed."""
+    number, ledger = connected.project.id, open_ledger(settings)
+    try:
+        if ledger.is_automatic(number) == auto:
+            return ()
+        if not auto:
+            ledger.take_when_asked(number)
+            return ("new tasks are judged when they are asked for",)
+        newest = client.newest_task(number)
+        ledger.take_automatically(number, newest)
+        return (f"tasks after {newest} are judged by themselves" if newest else "new tasks are judged by themselves",)
+    finally:
+        ledger.close()
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -110,17 +165,21 @@ def _read(path: Path) -> str:
         raise SettingsError(f"--config: {path} cannot be read: {error}. Give a labeling config as UTF-8 XML.") from None
 
 
-def _show_connected(connected: ConnectedProject, settings: Settings, *, as_json: bool) -> None:
+def _show_connected(
+    connected: ConnectedProject, settings: Settings, told: ImportReport | None, *, as_json: bool
+) -> None:
     shown = connected.project
     place = f"{settings.label_studio_public_url or settings.label_studio_url}/projects/{shown.id}/data"
     if as_json:
-        told = {"project": shown.id, "title": shown.title, "url": place, "changes": list(connected.changes)}
-        typer.echo(json.dumps(told, ensure_ascii=False))
+        plain = {"project": shown.id, "title": shown.title, "url": place, "changes": list(connected.changes)}
+        typer.echo(json.dumps(plain | ({} if told is None else {"import": told.as_json()}), ensure_ascii=False))
         return
     typer.echo(f"Project {shown.id}, {shown.title!r}: {place}")
     for change in connected.changes or ("nothing to do: it was as it should be",):
         typer.echo(f"  {change}")
-    if not shown.task_number:
+    for said in () if told is None else told.lines():
+        typer.echo(f"  {said}")
+    if not shown.task_number and not (told and told.imported):
         typer.echo("Next: import tasks in Label Studio, then run")
     else:
         typer.echo("Next: run")

@@ -32,4 +32,5 @@ def engine_of(settings: Settings) -> Engine:
         revision=settings.model_revision,
         device=settings.device,
         quantization=settings.quantization,
+        batch=settings.batch,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import logging
 import time
 from math import exp
@@ -23,6 +24,7 @@ from backend.types import Completion, DigitOdds, Frame, Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from openai.types.chat import ChatCompletionMessage
     from openai.types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob
 
     from backend.types import Conversation, Message
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 DIGITS = ("0", "1", "2")
 # What OpenAI-compatible servers commonly allow at most; three digits need far fewer.
 TOP_LOGPROBS = 20
+MOST_IMAGES = 128  # 4 initial pairs and 5 requests for 12
+IMAGE_LIMIT = f'{{"image": {MOST_IMAGES}}}'
 
 
 class OpenAIEngine:
@@ -101,13 +105,14 @@ def _data_url(frame: Frame) -> str:
 
 
 def _completion(response: object, seconds: float) -> Completion:
-    if not isinstance(response, ChatCompletion) or not response.choices or response.choices[0].message.content is None:
+    text = _text(response.choices[0].message) if isinstance(response, ChatCompletion) and response.choices else None
+    if not isinstance(response, ChatCompletion) or text is None:
         raise EngineUnavailableError("The server answered without a message.")
     choice = response.choices[0]
     usage = response.usage
     details = usage.prompt_tokens_details if usage else None
     return Completion(
-        text=choice.message.content or "",
+        text=text,
         prompt_tokens=usage.prompt_tokens if usage else 0,
         completion_tokens=usage.completion_tokens if usage else 0,
         truncated=choice.finish_reason == "length",
@@ -115,6 +120,16 @@ def _completion(response: object, seconds: float) -> Completion:
         seconds=seconds,
         digits=_digits(choice.logprobs.content or []) if choice.logprobs else (),
     )
+
+
+def _text(message: ChatCompletionMessage) -> str | None:
+    """The reply as the model wrote it: some servers take tool calls out of the text and hand them over beside it."""
+    called = [
+        f'<tool_call>{{"name": {json.dumps(call.function.name)}, "arguments": {call.function.arguments}}}</tool_call>'
+        for call in message.tool_calls or ()
+        if call.type == "function"
+    ]
+    return None if message.content is None and not called else (message.content or "") + "".join(called)
 
 
 def _digits(tokens: Sequence[ChatCompletionTokenLogprob]) -> tuple[DigitOdds, ...]:
@@ -146,9 +161,19 @@ def _mapped(error: openai.OpenAIError, url: object) -> EngineError:
         case openai.NotFoundError():
             return EngineError(f"The server at {url} does not know this model; check MODEL: {_brief(error)}.")
         case openai.APIStatusError():
-            return EngineError(f"The server at {url} refused the request: {_brief(error)}.")
+            return EngineError(f"The server at {url} refused the request: {_brief(error)}.{_advice(error)}")
         case _:
             return EngineUnavailableError(f"The server at {url} answered with something unreadable: {_brief(error)}.")
+
+
+def _advice(error: Exception) -> str:
+    """What to change on the server, for the two limits that conversations about videos run into."""
+    said = str(error).lower()
+    if "image" in said and ("at most" in said or "limit" in said):
+        return f" A pair may need {MOST_IMAGES} pictures: start vLLM with --limit-mm-per-prompt '{IMAGE_LIMIT}'."
+    if "context length" in said or "max_model_len" in said:
+        return " Start it with a larger --max-model-len, or set MEMORY_WINDOW to keep fewer pictures."
+    return ""
 
 
 def _brief(error: Exception) -> str:

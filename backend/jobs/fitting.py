@@ -11,6 +11,7 @@ from backend.label_studio.layout import parse_layout
 from backend.label_studio.records import NewPrediction
 
 if TYPE_CHECKING:
+    from backend.agreement.calibration import Calibration
     from backend.label_studio.records import Project
     from backend.ledger import Claim
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 _layout = lru_cache(maxsize=8)(parse_layout)
 
 
-def fitted(project: Project, claim: Claim) -> NewPrediction | None:
+def fitted(project: Project, claim: Claim, calibration: Calibration | None = None) -> NewPrediction | None:
     """What to store, None where the config asks people without the model's opinion.
+
+    The score is the judgement's own, or how likely a person agrees, where a `calibration` tells that.
 
     Raises:
         ConfigChangedError: the judgement cannot be shown with the project's present config; says why.
@@ -37,4 +40,7 @@ def fitted(project: Project, claim: Claim) -> NewPrediction | None:
             f"The judgement does not fit the labeling config of project {project.id}: {'; '.join(problems)}. "
             "Correct the config, then retry the failed tasks."
         )
-    return NewPrediction(wanted["task"], wanted["model_version"], tuple(wanted["result"]), wanted["score"])
+    score = wanted["score"]
+    if calibration is not None and score is not None:
+        score = calibration.calibrated(score)
+    return NewPrediction(wanted["task"], wanted["model_version"], tuple(wanted["result"]), score)

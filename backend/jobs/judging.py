@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from backend.jobs.seats import Seats
     from backend.reasoning.contract import Contract
     from backend.reasoning.judge import Engine
     from backend.reasoning.swap import SwapMode
@@ -63,9 +64,11 @@ class OpenedPair(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """Everything that judging needs, loaded once per process.
+    """Everything that judging needs, loaded once per process and shared by all its threads.
 
-    `open_pair` opens two files on the contract's frame grid; `deliver` hands an outcome to the publisher.
+    `open_pair` opens two files on the contract's frame grid; `deliver` hands an outcome to the publisher. A judgement
+    takes one of the `seats` when its videos are fetched and their first frames decoded, so that the model never waits
+    for those.
     """
 
     engine: Engine
@@ -77,6 +80,7 @@ class Judging:
     force_answer: bool
     swap_check: SwapMode
     swap_threshold: float
+    seats: Seats
 
     def judge(self, order: object) -> None:
         """Judge the task of an order (as JSON) and deliver the outcome, whatever it is.
@@ -106,6 +110,9 @@ class Judging:
             one, two = (opened.enter_context(video) for video in self._videos(order.task))
             fetched = time.monotonic()
             pair = opened.enter_context(self.open_pair(one, two, self.contract))
+            ready = time.monotonic()
+            opened.enter_context(self.seats)
+            seated = time.monotonic()
             judgement = judge_in_both_orders(
                 self.engine,
                 pair,
@@ -121,6 +128,7 @@ class Judging:
         seconds = {
             "fetch": fetched - started,
             "decode": pair.seconds,
+            "wait": seated - ready,
             "generate": _generated(judgement),
             "total": time.monotonic() - started,
         }

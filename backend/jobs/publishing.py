@@ -111,10 +111,11 @@ class Publishing:
     def _write_back(self, project_id: int, claims: Sequence[Claim]) -> None:
         """Make sure that the predictions of one project and version are there."""
         project = self._label_studio.project(project_id)
+        known = self._ledger.calibration(project_id, claims[0].key.model_version)
         predictions = {}
         for claim in claims:
             try:
-                prediction = fitted(project, claim)
+                prediction = fitted(project, claim, known.calibration if known else None)
             except LabelStudioError as error:
                 self._failed([claim.key], error)
                 continue

@@ -57,6 +57,7 @@ class Reconciling:
         """
         dropped = self._settle_dropped()
         self._release_leases_of_the_dead()
+        self._withdraw_paused()
         due = self.ledger.due()
         unpublished = self.ledger.unpublished(BATCH)
         live = self.rescue.live()
@@ -72,6 +73,12 @@ class Reconciling:
         for holder in self.ledger.holders() - self.queue.alive():
             count = self.ledger.release(holder)
             logger.warning(line("publisher died", name=holder, rows=count))
+
+    def _withdraw_paused(self) -> None:
+        """What came into the queue in the moment of a pause, or was handed back by a worker since."""
+        paused = self.ledger.paused()
+        if paused.everything or paused.projects:
+            self.queue.withdraw_projects(None if paused.everything else paused.projects)
 
     def _enqueue_missing(self, suspects: list[Key]) -> int:
         if not suspects:

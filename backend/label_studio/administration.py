@@ -63,6 +63,19 @@ class Administration:
         )
         return tuple(answer["task_ids"])
 
+    def tabs(self, project: int) -> tuple[str, ...]:
+        """The titles of the project's saved Data Manager tabs."""
+        params = {"project": str(project)}
+        answer = self._connection.request(f"list the tabs of project {project}", "GET", "api/dm/views/", params=params)
+        return tuple(str((view.get("data") or {}).get("title", "")) for view in answer)
+
+    def create_tab(self, project: int, title: str, ordering: Sequence[str]) -> None:
+        """A saved tab that shows every task, ordered by these columns (`-` before a name: the greatest first)."""
+        everything = {"conjunction": "and", "items": []}
+        data = {"title": title, "type": "list", "target": "tasks", "ordering": list(ordering), "filters": everything}
+        body = {"project": project, "data": data}
+        self._connection.request(f"add the tab {title!r}", "POST", "api/dm/views/", json=body, repeatable=False)
+
     def webhooks(self, project: int) -> tuple[Webhook, ...]:
         """The project's own webhooks, oldest first."""
         found = self._connection.sdk(

@@ -10,7 +10,7 @@ from backend.errors import LabelStudioError, LabelStudioNotFoundError, SettingsE
 from backend.label_studio import bulk
 from backend.label_studio.administration import Administration
 from backend.label_studio.connection import Connection
-from backend.label_studio.listing import ANNOTATION_FIELDS, listed
+from backend.label_studio.listing import ANNOTATION_FIELDS, ids_in_tab, listed, newest_id
 from backend.label_studio.records import (
     AnnotatedTask,
     Annotation,
@@ -109,6 +109,18 @@ class LabelStudioClient:
         for found in self.tasks(project, ids=[task]):
             return found
         raise LabelStudioNotFoundError(f"Task {task} is not in project {project} of {self.url}; it was deleted.")
+
+    def tasks_in_tab(self, project: int, tab: int) -> list[int]:
+        """The ids of the tasks that a saved tab of the Data Manager shows.
+
+        Raises:
+            LabelStudioNotFoundError: the project has no such tab.
+        """
+        return ids_in_tab(self.connection, project, tab)
+
+    def newest_task(self, project: int) -> int:
+        """The greatest id of the project's tasks, 0 where it has none."""
+        return newest_id(self.connection, project)
 
     def predictions_of(self, task: int, model_version: str) -> tuple[StoredPrediction, ...]:
         """The task's predictions of this version, oldest first; none for a task that does not exist."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from backend.errors import LabelStudioNotFoundError
 from backend.label_studio.records import TaskFilter
 
 if TYPE_CHECKING:
@@ -65,6 +66,35 @@ def _pages(
                 yield item
         if len(answer["tasks"]) < PAGE_SIZE:
             return
+
+
+def ids_in_tab(connection: Connection, project: int, tab: int) -> list[int]:
+    """The ids of the tasks that a saved tab of the Data Manager shows, whatever its own filters and order.
+
+    By page number, since a tab's own conditions cannot be joined with others: collect them before anything moves.
+
+    Raises:
+        LabelStudioNotFoundError: the project has no such tab.
+    """
+    view = connection.request(f"show tab {tab}", "GET", f"api/dm/views/{tab}/")
+    if view["project"] != project:
+        raise LabelStudioNotFoundError(f"Tab {tab} belongs to project {view['project']}, not to project {project}.")
+    found: list[int] = []
+    params = {"project": str(project), "view": str(tab), "page_size": str(PAGE_SIZE), "include": "id"}
+    while True:
+        page = {"page": str(len(found) // PAGE_SIZE + 1), "resolve_uri": "false"}
+        answer = connection.request(f"list the tasks of tab {tab}", "GET", "api/tasks", params={**params, **page})
+        found += [item["id"] for item in answer["tasks"]]
+        if len(answer["tasks"]) < PAGE_SIZE or len(found) >= answer["total"]:
+            return sorted(set(found))
+
+
+def newest_id(connection: Connection, project: int) -> int:
+    """The greatest id of the project's tasks, 0 where it has none."""
+    query = json.dumps({"ordering": ["-tasks:id"]})
+    params = {"project": str(project), "page_size": "1", "resolve_uri": "false", "query": query, "include": "id"}
+    answer = connection.request(f"show the newest task of project {project}", "GET", "api/tasks", params=params)
+    return int(answer["tasks"][0]["id"]) if answer["tasks"] else 0
 
 
 def _query(ids: Sequence[int] | None, filters: Iterable[TaskFilter]) -> str:

@@ -19,6 +19,7 @@ TITLE = "VR-Thinker"
 SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105  # the header's name
 ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED", "TASKS_CREATED")
 CONNECTED = "CO"
+LEAST_CERTAIN = "Least certain first"
 SETTINGS = {"show_collab_predictions": True, "evaluate_predictions_automatically": False}
 """Predictions are shown in the label stream, and Label Studio asks for none while it lists tasks."""
 
@@ -74,6 +75,7 @@ def connect(
     number = _project(client, target, project, title, changes)
     admin = client.administration
     _storages(admin, number, target, changes)
+    _tab(admin, number, changes)
     backends = ours(admin, number, target)
     # The webhook comes last: Label Studio makes one of its own for a new ML backend, to be narrowed to what is ours.
     backend = _ml_backend(admin, number, target, backends, changes)
@@ -120,6 +122,16 @@ def _storages(admin: Administration, project: int, target: Target, changes: list
         if path.rstrip("/") not in present:
             admin.create_local_storage(project, path, target.title)
             changes.append(f"added local storage {path}")
+
+
+def _tab(admin: Administration, project: int, changes: list[str]) -> None:
+    """Have a Data Manager tab that shows the tasks first which the model was least sure of; people may change it."""
+    present = admin.tabs(project)
+    if LEAST_CERTAIN not in present:
+        if not present:
+            admin.create_tab(project, "Default", ())  # which Label Studio itself makes only where there is no tab
+        admin.create_tab(project, LEAST_CERTAIN, ("tasks:predictions_score",))
+        changes.append(f"added the tab {LEAST_CERTAIN!r}")
 
 
 def _webhook(

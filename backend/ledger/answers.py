@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, or_, select, update
 
-from backend.ledger.database import Database, upsert
+from backend.ledger.database import Database, outdate, upsert
 from backend.ledger.records import Annotation, Project, Sync
 from backend.ledger.schema import annotation, project
 
@@ -26,6 +26,9 @@ class Answers(Database):
         now = self._clock()
         row = {**asdict(seen), "updated_at": now}
         with self._write() as db:
+            read_before = db.scalar(select(project.c.label_config).where(project.c.id == seen.id))
+            if read_before != seen.label_config:
+                outdate(db, annotation.c.project == seen.id)
             new = upsert(db, project).values(**row, sync_not_before=now)
             db.execute(new.on_conflict_do_update(index_elements=["id"], set_=row))
 
@@ -56,6 +59,8 @@ class Answers(Database):
                 where=and_(later, or_(~annotation.c.deleted, new.origin == "sync")),
             )
             db.execute(statement, rows)
+            for start in range(0, len(rows), CHUNK):
+                outdate(db, annotation.c.id.in_([row["id"] for row in rows[start : start + CHUNK]]))
 
     def mark_annotations_deleted(self, ids: Sequence[int]) -> int:
         """Annotations that are gone in Label Studio; their rows are kept, marked. The answer is how many."""
@@ -63,6 +68,7 @@ class Answers(Database):
         with self._write() as db:
             for start in range(0, len(ids), CHUNK):
                 gone = annotation.c.id.in_(ids[start : start + CHUNK]) & ~annotation.c.deleted
+                outdate(db, gone)
                 count += db.execute(update(annotation).where(gone).values(deleted=True)).rowcount
         return count
 

@@ -6,15 +6,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, make_url, select, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from backend.errors import LedgerError
-from backend.ledger.schema import SCHEMA_VERSION, metadata, schema_version
+from backend.ledger.schema import SCHEMA_VERSION, annotation, comparison, metadata, schema_version, uncompared, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from sqlalchemy import ColumnElement
 
 BUSY_TIMEOUT_S = 30
 LOCK_OF_SCHEMA = 0x5652_5448  # any number that only this program uses as a PostgreSQL advisory lock
@@ -123,7 +125,12 @@ def _prepare(db: Connection) -> None:
     """Make the tables, or check that they are of this version; safe when several processes start at once."""
     if db.dialect.name == "postgresql":
         db.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_OF_SCHEMA})
+    never_compared = not inspect(db).has_table(comparison.name)
     metadata.create_all(db)
+    for index in work.indexes:  # of which an older ledger may lack some
+        index.create(db, checkfirst=True)
+    if never_compared:  # a ledger of before there were comparisons
+        outdate(db, ~annotation.c.deleted)
     found = db.scalar(select(schema_version.c.version))
     if found is None:
         db.execute(insert(schema_version).values(version=SCHEMA_VERSION))
@@ -132,6 +139,17 @@ def _prepare(db: Connection) -> None:
             f"The ledger holds schema version {found}, this program writes version {SCHEMA_VERSION}. "
             "Use the program that wrote it, or point DATABASE_URL at a new database."
         )
+
+
+def outdate(db: Connection, which: ColumnElement[bool]) -> None:
+    """Have the tasks of the annotations that meet the condition compared again.
+
+    A mark that is there is written anew, so that whoever is about to take it waits until this change is committed.
+    """
+    told = select(annotation.c.project, annotation.c.task).where(which).distinct()
+    statement = upsert(db, uncompared).from_select(["project", "task"], told)
+    new = {"task": statement.excluded.task}
+    db.execute(statement.on_conflict_do_update(index_elements=["project", "task"], set_=new))
 
 
 def upsert(db: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import and_, select, tuple_, update
+from sqlalchemy import and_, bindparam, select, tuple_, update
 
-from backend.ledger.database import Database
+from backend.ledger.database import Database, outdate
 from backend.ledger.records import Claim, Key, State
+from backend.ledger.schema import annotation, work
 from backend.ledger.schema import judgement as judgements
-from backend.ledger.schema import work
-from backend.ledger.work import is_key, pause_after, sayable, task_of
+from backend.ledger.work import CHUNK, answers_to, is_key, pause_after, sayable, task_of
 from backend.types import Judgement
 from backend.wire import from_json
 
@@ -63,13 +63,16 @@ class Delivery(Database):
 
     def renew(self, claims: Sequence[Claim], lease: timedelta = LEASE) -> list[Claim]:
         """Start the lease anew, right before posting; the answer is those that nobody else took over meanwhile."""
-        kept = []
+        place = (work.c.project, work.c.task, work.c.model_version)
+        kept: set[tuple[str, Key]] = set()
         with self._write() as db:
-            for claim in claims:
-                mine = and_(is_key(claim.key), work.c.state == State.JUDGED, work.c.claim == claim.token)
-                if db.execute(update(work).where(mine).values(not_before=self._clock() + lease)).rowcount:
-                    kept.append(claim)
-        return kept
+            for token in {claim.token for claim in claims}:
+                keys = [claim.key for claim in claims if claim.token == token]
+                wanted = tuple_(*place).in_([(key.project, key.task, key.model_version) for key in keys])
+                mine = update(work).where(wanted, work.c.state == State.JUDGED, work.c.claim == token)
+                renewed = mine.values(not_before=self._clock() + lease).returning(*place)
+                kept |= {(token, Key(*row)) for row in db.execute(renewed)}
+        return [claim for claim in claims if (claim.token, claim.key) in kept]
 
     def holders(self) -> set[str]:
         """Who holds leases now."""
@@ -95,13 +98,34 @@ class Delivery(Database):
 
     def mark_all_published(self, published: Mapping[Key, int]) -> None:
         """The same for many, in one transaction."""
+        if not published:
+            return
         now = self._clock()
-        values = {"state": State.PUBLISHED, "published_at": now, "updated_at": now}
+        done = {
+            "state": State.PUBLISHED,
+            "published_at": now,
+            "updated_at": now,
+            "claim": "",
+            "reason": "",
+            "message": "",
+        }
+        wanted = (
+            work.c.project == bindparam("wanted_project"),
+            work.c.task == bindparam("wanted_task"),
+            work.c.model_version == bindparam("wanted_version"),
+        )
+        statement = update(work).where(*wanted, work.c.state != State.PUBLISHED)
+        statement = statement.values(**done, prediction_id=bindparam("wanted_prediction"))
+        rows = [
+            {"wanted_project": key.project, "wanted_task": key.task, "wanted_version": key.model_version}
+            | {"wanted_prediction": number}
+            for key, number in published.items()
+        ]
+        places = [(key.project, key.task) for key in published]
         with self._write() as db:
-            for key, prediction_id in published.items():
-                statement = update(work).where(is_key(key), work.c.state != State.PUBLISHED)
-                done = {"prediction_id": prediction_id, "claim": "", "reason": "", "message": ""}
-                db.execute(statement.values(**values, **done))
+            db.execute(statement, rows)
+            for start in range(0, len(places), CHUNK):
+                outdate(db, tuple_(annotation.c.project, annotation.c.task).in_(places[start : start + CHUNK]))
 
     def postpone(self, keys: Sequence[Key], error: TaskError) -> None:
         """Write-back did not pass this time: the rows stay judged with the reason, and are due after a pause."""
@@ -130,6 +154,7 @@ class Delivery(Database):
         with self._write() as db:
             statement = update(work).where(is_key(key), work.c.state == State.JUDGED)
             db.execute(statement.values(shown=False, claim="", updated_at=self._clock()))
+            outdate(db, answers_to(key))
 
     def reopen(self, project: int, tasks: Sequence[int], model_version: str) -> int:
         """Publish again what is no longer in Label Studio, e.g. predictions that someone deleted.

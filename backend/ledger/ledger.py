@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from backend.ledger.comparisons import Comparisons
+from backend.ledger.control import Control
 from backend.ledger.delivery import Delivery
 from backend.ledger.exports import Exports
 from backend.ledger.summary import Summary
@@ -9,7 +11,7 @@ from backend.ledger.truth import Truth
 from backend.ledger.work import Work
 
 
-class Ledger(Work, Delivery, Truth, Summary, Exports):
+class Ledger(Work, Delivery, Truth, Summary, Control, Comparisons, Exports):
     """The durable record, at a database URL (`Ledger.open`); safe to share between threads.
 
     Work enters it before anything is enqueued, so the row dedupes, and whatever Redis or a worker loses is found again.

@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from backend.types import Judgement, PairwiseTask
+    from backend.agreement.compare import Comparison
+    from backend.types import Dimension, Judgement, PairwiseTask, Verdict
 
 
 class State(StrEnum):
     """Where a task of one model version stands.
 
-    queued -> judged -> published, or failed with a reason; skipped when its task is gone. A judged task of the blind
-    slice stays judged.
+    queued -> judged -> published, or failed with a reason; skipped when its task is gone or was cancelled. A judged
+    task of the blind slice stays judged.
     """
 
     QUEUED = "queued"
@@ -112,6 +113,27 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """What is paused: `everything`, or single `projects`."""
+
+    everything: bool
+    projects: frozenset[int]
+
+    def covers(self, project: int) -> bool:
+        """Whether nothing new of the project is begun."""
+        return self.everything or project in self.projects
+
+
+@dataclass(frozen=True, slots=True)
+class Automatic:
+    """A project whose tasks with ids above `after` are taken in by themselves; up to `to` they were looked at."""
+
+    project: int
+    after: int
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sync:
     """A project whose annotations are due to be fetched, from `since` on; None means all of them."""
 
@@ -139,6 +161,44 @@ class Annotation:
     origin: Literal["webhook", "sync"]
     deleted: bool = False
 
+    @property
+    def bulk(self) -> bool:
+        """Whether Label Studio made it out of a prediction ("Create annotations from predictions"): nobody looked."""
+        return self.parent_prediction is not None and self.lead_time is None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One standing answer beside its judgement; `shown` is False in the blind slice, `score` the judgement's own."""
+
+    annotation: int
+    project: int
+    task: int
+    model_version: str
+    shown: bool
+    comparisons: Mapping[Dimension, Comparison]
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A judgement's own score, and whether the person agreed with all of it; `shown` is False in the blind slice."""
+
+    score: float
+    agreed: bool
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How people's answers stand to the judgements of one model version; those of the blind slice apart."""
+
+    project: int
+    model_version: str
+    shown: bool
+    answers: int
+    counts: Mapping[Dimension, Mapping[Comparison, int]]
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -153,3 +213,17 @@ class Answered:
     judgement: Judgement | None
     shown: bool
     exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One model version's verdicts on a task, without the conversation that led to them.
+
+    `prediction_id` is the prediction that people were given, None where there is none; `shown` as in `Answered`.
+    """
+
+    task: PairwiseTask
+    model_version: str
+    prediction_id: int | None
+    shown: bool
+    verdicts: Mapping[Dimension, Verdict]

@@ -20,8 +20,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
+
+from backend.types import Dimension
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
@@ -54,6 +57,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
+# Written out, since SQLite uses a partial index only where a statement says the very same.
+IS_FAILED = text("state = 'failed'")
+
 work = Table(
     "work",
     metadata,
@@ -83,6 +89,9 @@ work = Table(
     Index("work_by_version", "project", "model_version", "state", "shown"),
     Index("work_by_judged", "project", "judged_at"),
     Index("work_by_reason", "state", "project", "reason", "updated_at"),
+    Index(
+        "work_failed", "project", "model_version", "reason", "task", sqlite_where=IS_FAILED, postgresql_where=IS_FAILED
+    ),
     Index("work_by_published", "project", "published_at"),
     Index("work_by_prediction", "prediction_id"),
 )
@@ -122,6 +131,55 @@ annotation = Table(
     Column("origin", String(16), nullable=False),
     Column("deleted", Boolean, nullable=False),
     Index("annotation_by_task", "project", "task"),
+)
+
+# One row per project that anything was ever switched for; project 0 stands for all of them.
+control = Table(
+    "control",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("paused", Boolean, nullable=False),
+    Column("automatic", Boolean, nullable=False),
+    Column("taken_after", BigInteger, nullable=False),
+    Column("taken_to", BigInteger, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# What came of comparing each answer with the judgement beside it, so that counting agreement reads no reasoning.
+# Columns are named like the dimensions, and hold `agreement.compare.Comparison`s; `score` is that of the judgement.
+comparison = Table(
+    "comparison",
+    metadata,
+    Column("annotation", BigInteger, primary_key=True, autoincrement=False),
+    Column("project", BigInteger, nullable=False),
+    Column("task", BigInteger, nullable=False),
+    Column("model_version", String(255), nullable=False),
+    Column("shown", Boolean, nullable=False),
+    *(Column(dimension.value, String(16), nullable=False) for dimension in Dimension),
+    Column("score", Float),
+    Index("comparison_by_task", "project", "task"),
+    Index("comparison_by_outcome", "project", "model_version", "shown", *(dimension.value for dimension in Dimension)),
+)
+
+# How a raw score of a project and model version is to be read; only where that is better than the raw score.
+calibration = Table(
+    "calibration",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("model_version", String(255), primary_key=True),
+    Column("slope", Float, nullable=False),
+    Column("intercept", Float, nullable=False),
+    Column("answers", Integer, nullable=False),
+    Column("brier_before", Float, nullable=False),
+    Column("brier", Float, nullable=False),
+)
+
+# Tasks whose answers or judgements have changed since they were compared.
+uncompared = Table(
+    "uncompared",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("task", BigInteger, primary_key=True, autoincrement=False),
 )
 
 # A secret: with it, pseudonyms in a dataset can be traced back to users of Label Studio.

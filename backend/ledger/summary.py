@@ -10,8 +10,8 @@ from sqlalchemy import and_, func, select
 
 from backend.ledger.database import Database
 from backend.ledger.records import Effort, FailureGroup, State, VersionCounts
+from backend.ledger.schema import IS_FAILED, work
 from backend.ledger.schema import judgement as judgements
-from backend.ledger.schema import work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,23 +55,24 @@ class Summary(Database):
 
     def failures(self, project: int, model_version: str | None = None) -> list[FailureGroup]:
         """Failed tasks by reason, the most frequent first."""
-        failed = and_(work.c.project == project, work.c.state == State.FAILED)
+        mine = work.c.project == project
         if model_version is not None:
-            failed = and_(failed, work.c.model_version == model_version)
+            mine = and_(mine, work.c.model_version == model_version)
         total = func.count().label("rows")
-        statement = select(work.c.reason, total).where(failed).group_by(work.c.reason).order_by(total.desc())
+        statement = select(work.c.reason, total).where(mine, IS_FAILED).group_by(work.c.reason).order_by(total.desc())
         with self._read() as db:
             groups = db.execute(statement).all()
             return [
-                FailureGroup(row.reason, row.rows, *self._sample(and_(failed, work.c.reason == row.reason)))
+                FailureGroup(row.reason, row.rows, *self._sample(and_(mine, work.c.reason == row.reason)))
                 for row in groups
             ]
 
     def _sample(self, group: ColumnElement[bool]) -> tuple[str, list[int]]:
+        # Two ways to say the same, for two indexes: one has the newest first, the other the tasks in their order.
+        latest = select(work.c.message).where(group, work.c.state == State.FAILED).order_by(work.c.updated_at.desc())
+        first = select(work.c.task).where(group, IS_FAILED).order_by(work.c.task)
         with self._read() as db:
-            message = db.scalar(select(work.c.message).where(group).order_by(work.c.updated_at.desc()).limit(1))
-            tasks = db.scalars(select(work.c.task).where(group).order_by(work.c.task).limit(SAMPLE))
-            return message or "", list(tasks)
+            return db.scalar(latest.limit(1)) or "", list(db.scalars(first.limit(SAMPLE)))
 
     def rate(self, project: int) -> float:
         """Judgements per second over the last five minutes, or since the first of them."""

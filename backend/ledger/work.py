@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select, tuple_, update
 
 from backend.errors import NoAnswerError, TaskDataError, WorkerLostError
-from backend.ledger.database import Database, upsert
+from backend.ledger.control import CANCELLED, not_paused
+from backend.ledger.database import Database, outdate, upsert
 from backend.ledger.records import Entry, Key, State
+from backend.ledger.schema import annotation, comparison, work
 from backend.ledger.schema import judgement as judgements
-from backend.ledger.schema import work
 from backend.types import Judgement, PairwiseTask
 from backend.wire import Failure, Order, from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+    from sqlalchemy import ColumnElement
 
     from backend.errors import TaskError
     from backend.wire import Outcome
@@ -56,6 +59,11 @@ def is_key(key: Key) -> Any:  # noqa: ANN401  # SQLAlchemy's own expression type
     return and_(work.c.project == key.project, work.c.task == key.task, work.c.model_version == key.model_version)
 
 
+def answers_to(key: Key) -> ColumnElement[bool]:
+    """The condition that selects people's annotations of a row's task."""
+    return and_(annotation.c.project == key.project, annotation.c.task == key.task)
+
+
 def sayable(message: str) -> str:
     """A message that every database takes and every page can show: no NUL, no half characters, not endless."""
     return message.encode("utf-8", "replace").decode().replace("\0", "")[:LONGEST_MESSAGE]
@@ -64,10 +72,11 @@ def sayable(message: str) -> str:
 class Work(Database):
     """Rows from their entry to a judgement or a failure."""
 
-    def enter(self, tasks: Iterable[PairwiseTask], model_version: str) -> list[PairwiseTask]:
+    def enter(self, tasks: Iterable[PairwiseTask], model_version: str, *, again: bool = True) -> list[PairwiseTask]:
         """Insert the tasks that are new under this model version; the answer is just those, to be enqueued.
 
-        A failed task whose videos or prompt were corrected since counts as new.
+        A failed task whose videos or prompt were corrected since counts as new, and a cancelled one where a person asks
+        for it `again`.
 
         Raises:
             LedgerError: the database cannot be used; nothing was entered.
@@ -78,18 +87,21 @@ class Work(Database):
         if not rows:
             return []
         with self._write() as db:
-            entered = {(row.project, row.task) for row in db.execute(self._upsert(db), rows)}
+            entered = {(row.project, row.task) for row in db.execute(self._upsert(db, again=again), rows)}
         return [task for place, task in by_task.items() if place in entered]
 
     @staticmethod
-    def _upsert(db: Connection) -> Any:  # noqa: ANN401  # an INSERT of either dialect
+    def _upsert(db: Connection, *, again: bool) -> Any:  # noqa: ANN401  # an INSERT of either dialect
         statement = upsert(db, work)
         new = statement.excluded
         corrected = or_(*(work.c[name] != new[name] for name in ("video1", "video2", "prompt")))
+        anew = and_(work.c.state == State.FAILED, corrected)
+        if again:
+            anew = or_(anew, and_(work.c.state == State.SKIPPED, work.c.reason == CANCELLED))
         return statement.on_conflict_do_update(
             index_elements=["project", "task", "model_version"],
             set_={column.name: new[column.name] for column in work.c if column.name not in ("id", "entered_at")},
-            where=and_(work.c.state == State.FAILED, corrected),
+            where=anew,
         ).returning(work.c.project, work.c.task)
 
     def _new_row(self, task: PairwiseTask, model_version: str, now: datetime) -> dict[str, Any]:
@@ -158,6 +170,7 @@ class Work(Database):
         db.execute(new.on_conflict_do_update(index_elements=["work_id"], set_={"body": new.excluded.body}))
         values = {"state": State.JUDGED, "judged_at": now, "not_before": now, "reason": "", "message": ""}
         db.execute(update(work).where(work.c.id == row["id"]).values(**values, updated_at=now))
+        outdate(db, answers_to(Key(row["project"], row["task"], row["model_version"])))
         return State.JUDGED
 
     def _record_failure(self, db: Connection, row: RowMapping, outcome: Outcome) -> State:
@@ -177,17 +190,17 @@ class Work(Database):
         return state
 
     def due(self) -> list[Key]:
-        """Every queued row whose time has come. Those without a live job are to be enqueued again."""
+        """Every queued row whose time has come and whose project is not paused, the longest due first.
+
+        Those without a live job are to be enqueued again.
+        """
+        come = and_(work.c.state == State.QUEUED, work.c.not_before <= self._clock(), not_paused())
+        rows = select(work.c.project, work.c.task, work.c.model_version).where(come)
         with self._read() as db:
-            rows = db.execute(
-                select(work.c.project, work.c.task, work.c.model_version).where(
-                    work.c.state == State.QUEUED, work.c.not_before <= self._clock()
-                )
-            )
-            return [Key(*row) for row in rows]
+            return [Key(*row) for row in db.execute(rows.order_by(work.c.not_before, work.c.id))]
 
     def orders(self, keys: Sequence[Key]) -> list[Order]:
-        """The next order of those rows among `keys` that are still queued."""
+        """The next order of those rows among `keys` that are still queued, in the order of the keys."""
         found = []
         place = tuple_(work.c.project, work.c.task, work.c.model_version)
         with self._read() as db:
@@ -195,7 +208,8 @@ class Work(Database):
                 chunk = [(key.project, key.task, key.model_version) for key in keys[start : start + CHUNK]]
                 rows = db.execute(select(work).where(place.in_(chunk), work.c.state == State.QUEUED))
                 found += [Order(task_of(row), row["model_version"], row["attempts"] + 1) for row in rows.mappings()]
-        return found
+        wanted = {key: number for number, key in enumerate(keys)}
+        return sorted(found, key=lambda order: wanted[key_of(order)])
 
     def requeue(self, project: int, *, model_version: str | None = None, reasons: Sequence[str] = ()) -> int:
         """Give failed tasks (with these reasons, or all) another chance; the answer is how many.
@@ -233,6 +247,7 @@ class Work(Database):
         with self._write() as db:
             db.execute(delete(judgements).where(judgements.c.work_id.in_(mine)))
             db.execute(delete(work).where(work.c.project == project))
+            db.execute(delete(comparison).where(comparison.c.project == project))
 
     def entry(self, key: Key) -> Entry | None:
         """One row, or None where the task was never entered under that model version."""

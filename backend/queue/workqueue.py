@@ -26,13 +26,37 @@ from backend.queue.names import ALIVE, JUDGE, PUBLISH, REPUBLISH, alive_key, job
 from backend.wire import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from backend.settings import Settings
     from backend.wire import Order, Outcome
 
 BATCH = 1000  # jobs per round trip
 PUBLISH_TIMEOUT_S = 300
+# One step for Redis: a job is either still in the queue or was never begun. Removing them one by one would look through
+# the whole queue for each. KEYS: the queue; ARGV: what job keys begin with, then what the ids of the jobs begin with.
+WITHDRAW = """
+local withdrawn = 0
+local waiting = redis.call('LRANGE', KEYS[1], 0, -1)
+local kept = {}
+for _, id in ipairs(waiting) do
+  local keep = true
+  for number = 2, #ARGV do
+    if string.sub(id, 1, #ARGV[number]) == ARGV[number] then keep = false end
+  end
+  if keep then
+    kept[#kept + 1] = id
+  else
+    redis.call('DEL', ARGV[1] .. id)
+    withdrawn = withdrawn + 1
+  end
+end
+if withdrawn > 0 then
+  redis.call('DEL', KEYS[1])
+  for _, id in ipairs(kept) do redis.call('RPUSH', KEYS[1], id) end
+end
+return withdrawn
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +71,32 @@ class QueueCounts:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """One live worker process. `role` is its queue; `project` and `task` are what it works on now, if anything."""
+    """One live worker process. `role` is its queue; `tasks` are those that it has now, each a project and a task.
+
+    `memory_free` and `memory_total` are its GPU's, in bytes, as of its latest job; None without one of its own.
+    `project` and `task` are the first of `tasks`, None where there is none.
+    """
 
     name: str
     role: str
     state: str
     model_version: str
     device: str
-    project: int | None
-    task: int | None
+    tasks: tuple[tuple[int, int], ...]
     started: datetime | None
     heartbeat: datetime | None
+    memory_free: int | None = None
+    memory_total: int | None = None
+
+    @property
+    def project(self) -> int | None:
+        """Of the first task."""
+        return self.tasks[0][0] if self.tasks else None
+
+    @property
+    def task(self) -> int | None:
+        """The first task."""
+        return self.tasks[0][1] if self.tasks else None
 
 
 class WorkQueue:
@@ -118,6 +157,15 @@ class WorkQueue:
                     self.connection.delete(self.judging.job_class.key_for(name))
                     withdrawn += 1
         return withdrawn
+
+    def withdraw_projects(self, projects: Collection[int] | None) -> int:
+        """Take whatever waits of these projects, or of all, off the queue; the answer is how many jobs."""
+        begins = [f"{JUDGE}-"] if projects is None else [f"{JUDGE}-{project}-" for project in sorted(projects)]
+        if not begins:
+            return 0
+        with mapped_errors():
+            script = self.connection.register_script(WITHDRAW)
+            return int(script(keys=[self.judging.key], args=[self.judging.job_class.key_for(""), *begins]))
 
     def publish(self, outcome: Outcome) -> None:
         """Hand what came of an order to the publisher."""
@@ -189,22 +237,26 @@ def _connect(settings: Settings, **options: Any) -> Redis:  # noqa: ANN401  # th
 def _worker(key: str, fields: Mapping[bytes, bytes], running: Iterable[bytes]) -> WorkerInfo:
     """From the hash that RQ keeps per worker, with what our workers add to it."""
     text = {name.decode(): value.decode() for name, value in fields.items()}
-    current = next((place for job in running if (place := place_in(job.decode()))), (None, None))
     return WorkerInfo(
         name=_name(key),
         role=text.get("queues", ""),
         state=text.get("state", ""),
         model_version=text.get("model_version", ""),
         device=text.get("device", ""),
-        project=current[0],
-        task=current[1],
+        tasks=tuple(sorted(place for job in running if (place := place_in(job.decode())))),
         started=_time(text.get("birth")),
         heartbeat=_time(text.get("last_heartbeat")),
+        memory_free=_bytes(text.get("memory_free")),
+        memory_total=_bytes(text.get("memory_total")),
     )
 
 
 def _name(key: str) -> str:
     return key.removeprefix(BaseWorker.redis_worker_namespace_prefix)
+
+
+def _bytes(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
 
 
 def _time(text: str | None) -> datetime | None:

@@ -14,11 +14,14 @@ from werkzeug.exceptions import HTTPException
 from backend.bootstrap import open_ledger
 from backend.errors import LabelConfigError, LedgerError, QueueError, SettingsError, VRThinkerError
 from backend.intake import JudgeQueue, LedgerIntake
+from backend.jobs.reconciling import Reconciling
+from backend.jobs.steering import Steering, Withdrawing
 from backend.label_studio.plugin import plugin_class
 from backend.log import configure_logging, line
-from backend.queue import WorkQueue
+from backend.queue import Rescue, WorkQueue
 from backend.server.answer import refusal
 from backend.server.background import Background
+from backend.server.buttons import Buttons
 from backend.server.gate import NO_WEBHOOK_SECRET, Gate
 from backend.server.metrics import Metrics, QueueState, Recorded
 from backend.server.page import StatusPage
@@ -26,6 +29,7 @@ from backend.server.protocol import MlBackend
 from backend.version import model_version
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from backend.ledger import Ledger
@@ -36,7 +40,7 @@ logger = logging.getLogger(__name__)
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class WebQueue(JudgeQueue, QueueState, Protocol):
+class WebQueue(JudgeQueue, QueueState, Withdrawing, Protocol):
     """All that this process does with the queue."""
 
 
@@ -51,7 +55,10 @@ def create_app(settings: Settings, *, ledger: Ledger | None = None, queue: WebQu
     """
     gate = Gate(settings)
     ledger = ledger or open_ledger(settings)
-    queue = queue or WorkQueue.connect(settings)
+    reconcile: Callable[[], object] = _nothing
+    if queue is None:
+        queue = connected = WorkQueue.connect(settings)
+        reconcile = Reconciling(ledger, connected, Rescue(connected), settings.max_attempts).run
     version = model_version(settings)
     metrics, background = Metrics(), Background()
     metrics.registry.register(Recorded(ledger, queue))
@@ -62,6 +69,8 @@ def create_app(settings: Settings, *, ledger: Ledger | None = None, queue: WebQu
     gate.guard(app)
     _answer_errors(app)
     MlBackend(plugin_class(intake), background, metrics, predict_bytes=settings.web_max_bytes).route(app)
+    buttons = Buttons(Steering(ledger, queue, lambda: background.submit("reconcile", reconcile)), version)
+    buttons.route(app)
     StatusPage(
         ledger,
         queue,
@@ -69,9 +78,14 @@ def create_app(settings: Settings, *, ledger: Ledger | None = None, queue: WebQu
         label_studio_url=settings.label_studio_public_url or settings.label_studio_url,
         warnings=[NO_WEBHOOK_SECRET] if gate.refuses_webhooks else [],
         refusals=intake.refusals,
+        token=buttons.token,
     ).route(app)
     app.add_url_rule("/metrics", "metrics", lambda: Response(metrics.text(), content_type=PROMETHEUS))
     return app
+
+
+def _nothing() -> None:
+    """What there is to reconcile with a queue that is not Redis."""
 
 
 def serve(settings: Settings) -> None:

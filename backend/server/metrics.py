@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from backend.agreement.compare import Comparison
 from backend.errors import LedgerError, QueueError
 from backend.ledger.database import utc_now
 from backend.log import line
@@ -136,9 +137,19 @@ class Recorded(Collector):
         for project in projects:
             for group in self._ledger.failures(project):
                 failures.add_metric([str(project), group.reason], group.count)
+        agreement = GaugeMetricFamily(
+            "vrthinker_agreement",
+            "People's answers by how they stand to the judgement.",
+            labels=["project", "model_version", "shown", "dimension", "comparison"],
+        )
+        for one in self._ledger.agreement():
+            place = [str(one.project), one.model_version, str(one.shown).lower()]
+            for dimension, counts in one.counts.items():
+                for comparison in Comparison:
+                    agreement.add_metric([*place, dimension.value, comparison.value], counts.get(comparison, 0))
         self._catch_up(projects)
         grown = (self._seconds, self._turns, self._tokens, self._latency)
-        return [tasks, failures, *(metric for one in grown for metric in one.collect())]
+        return [tasks, failures, agreement, *(metric for one in grown for metric in one.collect())]
 
     def _catch_up(self, projects: Iterable[int]) -> None:
         """Add what was recorded since the last look to the histograms, once."""

@@ -9,34 +9,54 @@ from typing import TYPE_CHECKING
 
 from flask import render_template
 
-from backend.errors import LedgerError, QueueError
+from backend.agreement.calibration import LEAST_ANSWERS
+from backend.errors import LedgerError, QueueError, TaskDataError
 from backend.ledger import State
 from backend.log import line
+from backend.server.chart import WORDS, AgreementView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from flask import Flask
 
-    from backend.ledger import FailureGroup, Ledger, VersionCounts
+    from backend.agreement.calibration import Fit
+    from backend.ledger import Agreement, FailureGroup, Ledger, VersionCounts
     from backend.queue import QueueCounts, WorkerInfo
     from backend.server.metrics import QueueState
 
 logger = logging.getLogger(__name__)
 
-REFRESH_S = 5
+REFRESH_S = 3  # with the second after which answers are compared, and the page's own time, below five
 LATE = timedelta(seconds=90)  # a worker's heartbeat comes at least every minute
 
 
 @dataclass(frozen=True, slots=True)
+class VersionView:
+    """One model version of a project: its counts, its failures, and what people answered so far."""
+
+    model_version: str
+    states: Mapping[State, int]
+    blind: int
+    failures: Sequence[FailureGroup]
+    agreement: Sequence[AgreementView]
+    calibration: Fit | None
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectView:
-    """One project: its versions, the current one first, its failures, and its speed in judgements per second."""
+    """One project: its versions, the current one first, and its speed in judgements per second.
+
+    `uncompared` tasks have answers that are not counted in the agreement yet.
+    """
 
     id: int
     title: str
-    versions: Sequence[VersionCounts]
-    failures: Sequence[FailureGroup]
+    versions: Sequence[VersionView]
     rate: float
+    paused: bool
+    automatic: bool
+    uncompared: int
 
     @property
     def to_go_s(self) -> float | None:
@@ -48,7 +68,8 @@ class ProjectView:
 class StatusPage:
     """`/` as HTML without JavaScript; what cannot be reached is said on the page.
 
-    `warnings` are always shown; `refusals` tells why a project's labeling config cannot be used.
+    `warnings` are always shown; `refusals` tells why a project's labeling config cannot be used; `token` goes into the
+    forms, see `Buttons`.
     """
 
     def __init__(
@@ -60,6 +81,7 @@ class StatusPage:
         label_studio_url: str,
         warnings: Sequence[str],
         refusals: Callable[[], Mapping[int, str]],
+        token: str,
     ) -> None:
         self._ledger = ledger
         self._queue = queue
@@ -67,6 +89,7 @@ class StatusPage:
         self._label_studio_url = label_studio_url
         self._warnings = warnings
         self._refusals = refusals
+        self._token = token
 
     def route(self, app: Flask) -> None:
         """Add the page's route and what its template uses."""
@@ -91,23 +114,55 @@ class StatusPage:
             projects=projects,
             counts=counts,
             workers=workers,
+            token=self._token,
+            judgeless=TaskDataError.reason,
+            chart_words=WORDS,
+            least_answers=LEAST_ANSWERS,
         )
 
     def _projects(self, notices: list[str]) -> list[ProjectView]:
         try:
-            versions, known = self._ledger.versions(), self._ledger.projects()
+            versions, known, paused = self._ledger.versions(), self._ledger.projects(), self._ledger.paused()
+            if paused.everything:
+                notices.append("Everything is paused: nothing new is begun until vrthinker resume.")
+            agreement = self._ledger.agreement()
             titles = {project.id: project.title for project in known}
             ids = sorted({version.project for version in versions} | titles.keys())
-            return [self._project(number, titles.get(number, ""), versions) for number in ids]
+            return [
+                self._project(number, titles.get(number, ""), versions, agreement, paused=number in paused.projects)
+                for number in ids
+            ]
         except LedgerError as error:
             logger.warning(line("not shown", part="ledger", message=error))
             notices.append("The ledger cannot be read, so no counts are shown. The log of the web process says why.")
             return []
 
-    def _project(self, number: int, title: str, versions: Sequence[VersionCounts]) -> ProjectView:
+    def _project(
+        self,
+        number: int,
+        title: str,
+        versions: Sequence[VersionCounts],
+        agreement: Sequence[Agreement],
+        *,
+        paused: bool,
+    ) -> ProjectView:
         mine = [version for version in versions if version.project == number]
         mine.sort(key=lambda version: (version.model_version != self._model_version, version.model_version))
-        return ProjectView(number, title, mine, self._ledger.failures(number), self._ledger.rate(number))
+        return ProjectView(
+            number,
+            title,
+            [self._version(one, agreement) for one in mine],
+            self._ledger.rate(number),
+            paused,
+            self._ledger.is_automatic(number),
+            self._ledger.uncompared(number),
+        )
+
+    def _version(self, counts: VersionCounts, agreement: Sequence[Agreement]) -> VersionView:
+        place = (counts.project, counts.model_version)
+        answers = [AgreementView(one) for one in agreement if (one.project, one.model_version) == place]
+        failures, calibration = self._ledger.failures(*place), self._ledger.calibration(*place)
+        return VersionView(counts.model_version, counts.states, counts.blind, failures, answers, calibration)
 
     def _workers(self, notices: list[str]) -> tuple[QueueCounts | None, Sequence[WorkerInfo]]:
         try:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
+
+from rq.exceptions import DeserializationError
 
 from backend.bootstrap import connect_label_studio, open_fetcher
 from backend.jobs.judging import Judging
+from backend.jobs.seats import Seats
 from backend.log import configure_logging, line
 from backend.queue import WorkQueue
 from backend.queue.names import JUDGE
 from backend.version import contract_of, model_version
-from backend.worker.steady import SteadyWorker
+from backend.wire import Order, from_json
+from backend.worker.gpu import device_of, memory_of
+from backend.worker.parallel import ParallelWorker
 
 if TYPE_CHECKING:
+    from rq.job import Job
+
     from backend.reasoning.judge import Engine
     from backend.settings import Settings
 
@@ -34,7 +42,7 @@ def run_judge_worker(settings: Settings) -> None:
 
     configure_logging(settings.log_level)
     engine = engine_of(settings)
-    judge_until_stopped(settings, engine, device=_device(settings, engine))
+    judge_until_stopped(settings, engine, device=device_of(settings))
 
 
 def judge_until_stopped(settings: Settings, engine: Engine, *, device: str) -> None:
@@ -58,15 +66,35 @@ def judge_until_stopped(settings: Settings, engine: Engine, *, device: str) -> N
         force_answer=settings.force_answer,
         swap_check=settings.swap_check,
         swap_threshold=settings.swap_threshold,
+        seats=Seats(settings.batch),
     )
     facts = {"model_version": version, "device": device}
-    worker = SteadyWorker(queue.judging, {JUDGE: judging.judge}, maintenance_interval_s=MAINTENANCE_S, facts=facts)
+    worker = ParallelWorker(
+        queue.judging,
+        {JUDGE: judging.judge},
+        places=places_for(settings.batch),
+        maintenance_interval_s=MAINTENANCE_S,
+        alone=was_tried_before,
+        facts=facts,
+        measure=partial(memory_of, settings),
+    )
     logger.info(line("worker ready", name=worker.name, **facts))
     worker.run()
 
 
-def _device(settings: Settings, engine: Engine) -> str:
-    """Where the model runs, for people."""
-    if settings.engine == "openai":
-        return settings.openai_base_url
-    return str(getattr(engine, "device", settings.device))
+def places_for(batch: int) -> int:
+    """How many orders a worker holds: those that are judged together, and a few whose videos are being fetched.
+
+    At least one, and more for a large batch, in which conversations often end close together. No more than that,
+    because another worker might judge them sooner.
+    """
+    return batch + 1 + batch // 2
+
+
+def was_tried_before(job: Job) -> bool:
+    """Whether an order came to nothing before: perhaps because it kills the process that judges it."""
+    try:
+        order = from_json(Order, job.args[0])
+    except (ValueError, TypeError, LookupError, DeserializationError):
+        return False  # not an order of ours; refused when it is run
+    return order.attempt > 1

@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING
 
 from backend.bootstrap import connect_label_studio, open_ledger
 from backend.errors import VRThinkerError
+from backend.intake import LedgerIntake
+from backend.jobs.calibrating import Calibrating
+from backend.jobs.comparing import Comparing
 from backend.jobs.publishing import Publishing
 from backend.jobs.reconciling import Reconciling
 from backend.jobs.syncing import Syncing
 from backend.log import configure_logging, line
 from backend.queue import Rescue, WorkQueue
 from backend.queue.names import PUBLISH, REPUBLISH
+from backend.version import model_version
+from backend.worker.auto import AutoIntake
 from backend.worker.steady import SteadyWorker, worker_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backend.label_studio.client import LabelStudioClient
+    from backend.ledger import Ledger
     from backend.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -67,12 +74,17 @@ def run_publisher(settings: Settings) -> None:
     worker = PublishWorker(queue, publishing, reconciling, interval_s=settings.reconcile_interval_s, name=name)
     stopped = threading.Event()
     # A thread of its own: listing the annotations of a large project takes minutes, in which others want to publish.
-    syncing = threading.Thread(
-        target=Syncing(ledger, label_studio).run_until, args=(stopped, settings.reconcile_interval_s), daemon=True
-    )
-    syncing.start()
+    for loop in (Syncing(ledger, label_studio), _auto_intake(settings, ledger, label_studio)):
+        threading.Thread(target=loop.run_until, args=(stopped, settings.reconcile_interval_s), daemon=True).start()
+    for counting in (Comparing(ledger), Calibrating(ledger)):
+        threading.Thread(target=counting.run_until, args=(stopped,), daemon=True).start()
     logger.info(line("publisher ready", name=worker.name))
     try:
         worker.run()
     finally:
         stopped.set()
+
+
+def _auto_intake(settings: Settings, ledger: Ledger, label_studio: LabelStudioClient) -> AutoIntake:
+    intake = LedgerIntake(ledger, WorkQueue.connect(settings), model_version(settings))
+    return AutoIntake(ledger, label_studio, intake)

@@ -72,7 +72,8 @@ def worker_name() -> str:
 class SteadyWorker(SimpleWorker):
     """Runs jobs of one queue in this process, one at a time, with a heartbeat of its own.
 
-    One queue only: then RQ takes jobs by BLMOVE, which loses none on a crash. `facts` are shown on the status page.
+    One queue only: then RQ takes jobs by BLMOVE, which loses none on a crash. `facts` are shown on the status page, and
+    with them what `measure` gives, which is asked at the start and after each job.
     """
 
     beat_s = 5
@@ -87,11 +88,13 @@ class SteadyWorker(SimpleWorker):
         *,
         maintenance_interval_s: float,
         facts: Mapping[str, str] | None = None,
+        measure: Callable[[], Mapping[str, str]] = dict,
         name: str | None = None,
     ) -> None:
-        self._facts = dict(facts or {})
+        self._measure = measure
+        self._facts = {**(facts or {}), **measure()}
         self._maintenance_s = maintenance_interval_s
-        self._running: tuple[Job, Execution] | None = None
+        self._running: dict[str, tuple[Job, Execution]] = {}  # by the execution's id, in the order of starting
         self._stopped = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         super().__init__(
@@ -152,32 +155,37 @@ class SteadyWorker(SimpleWorker):
         interpreter's lock is ended too, with a trace of where it hung.
         """
         execution = self.prepare_execution(job)
-        self._running = (job, execution)
+        self._running[execution.id] = (job, execution)
         limit = int(job.timeout or queue.DEFAULT_TIMEOUT) + self.hang_grace_s
         faulthandler.dump_traceback_later(limit, exit=True)
         try:
             self.perform_job(job, queue, execution)
         finally:
             faulthandler.cancel_dump_traceback_later()
-            self._running = None
+            del self._running[execution.id]
+            self._measure_again()
         self.set_state(WorkerStatus.IDLE)
 
+    def _measure_again(self) -> None:
+        """To be called when a job has ended."""
+        self._facts = {**self._facts, **self._measure()}
+
     def handle_warm_shutdown_request(self) -> None:
-        """Finish the running job if that is quick, else hand it back."""
+        """Finish what runs if that is quick, else hand it back."""
         timer = threading.Timer(self.hand_back_s, self._hand_back)
         timer.daemon = True
         timer.start()
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Hand the running job back at once: the second signal is from someone in a hurry."""
+        """Hand what runs back at once: the second signal is from someone in a hurry."""
         self._hand_back()
 
     def _beat(self) -> None:
         """Say that this process is there, busy or not; all of it, because Redis may have been emptied."""
         while not self._stopped.wait(self.beat_s):
             try:
-                if running := self._running:
-                    self.maintain_heartbeats(*running)
+                for job, execution in list(self._running.values()):
+                    self.maintain_heartbeats(job, execution)
                 with self.connection.pipeline() as pipe:
                     self.heartbeat(pipeline=pipe)
                     pipe.hset(self.key, mapping=self.serialize())
@@ -188,12 +196,18 @@ class SteadyWorker(SimpleWorker):
                 logger.warning(line("no heartbeat", worker=self.name, error=error))
 
     def _hand_back(self) -> None:
-        """Put the running job back to the front of its queue, uncounted, and end this process."""
-        running = self._running
-        if running is None:
+        """Put what runs back to the front of its queue, uncounted and in its order, and end this process."""
+        running = list(self._running.values())
+        if not running:
             return
-        job, execution = running
+        for job, execution in reversed(running):
+            self._give_up(job, execution)
+        self.register_death()
+        logger.info(line("handed back", worker=self.name, ids=",".join(job.id for job, _ in running)))
+        logging.shutdown()
+        os._exit(0)  # other threads may be deep inside a CUDA call
 
+    def _give_up(self, job: Job, execution: Execution) -> None:
         def back_to_the_front(pipe: Pipeline) -> None:
             if not pipe.exists(job.key):
                 return  # it was finished in this moment
@@ -203,7 +217,3 @@ class SteadyWorker(SimpleWorker):
             self.queues[0].push_job_id(job.id, pipeline=pipe, at_front=True)
 
         self.connection.transaction(back_to_the_front, job.key)
-        self.register_death()
-        logger.info(line("handed back", worker=self.name, id=job.id))
-        logging.shutdown()
-        os._exit(0)  # the main thread may be deep inside a CUDA call

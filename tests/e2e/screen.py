@@ -41,6 +41,21 @@ READY = """() => {
   const all = [...document.querySelectorAll('video')].filter(v => v.readyState === 4 && v.duration > 0);
   return all.length === 2 && all.every(v => !v.seeking);
 }"""
+# The players tell each other of every jump. A word still on its way would undo the next jump, so nothing is pressed
+# before both have stood still for a while.
+STILL = """() => new Promise(done => {
+  const told = () => JSON.stringify([
+    [...document.querySelectorAll('.lsf-frames-control')].map(counter => counter.innerText),
+    [...document.querySelectorAll('video')].map(v => [v.currentTime, v.seeking, v.readyState]),
+  ]);
+  let last = told(), since = performance.now();
+  const look = () => {
+    const now = told();
+    if (now !== last) { last = now; since = performance.now(); }
+    if (performance.now() - since > 400) done(); else setTimeout(look, 50);
+  };
+  look();
+})"""
 VIDEOS = """(bars) => [...document.querySelectorAll('video')].filter(v => v.duration > 0).map(v => {
   const canvas = Object.assign(document.createElement('canvas'), {width: v.videoWidth, height: v.videoHeight});
   const paper = canvas.getContext('2d');
@@ -155,8 +170,14 @@ class Screen:
         """The box of Video 1 or 2."""
         return self.page.locator(".vrt-video").nth(video - 1)
 
+    def wait_until_still(self) -> None:
+        """Both players have come to rest."""
+        self.page.wait_for_function(READY)
+        self.page.evaluate(STILL)
+
     def jump(self, video: int, frame: int) -> None:
         """Type a frame's number into a player's counter."""
+        self.wait_until_still()
         counter = self.player(video).locator(".lsf-frames-control")
         counter.click()
         counter.locator("input").fill(str(frame))
@@ -167,7 +188,7 @@ class Screen:
         """A player's counter tells this frame, and both pictures have arrived."""
         told = re.compile(rf"^\s*{frame}\s*of")
         self.player(video).locator(".lsf-frames-control", has_text=told).wait_for()
-        self.page.wait_for_function(READY)
+        self.wait_until_still()
 
     def videos(self) -> list[dict[str, float]]:
         """Of Video 1 and 2: `time` in seconds, `paused`, and the `number` that the picture shows."""

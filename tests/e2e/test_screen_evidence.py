@@ -39,6 +39,7 @@ def test_both_videos_stay_in_step_through_play_pause_and_every_kind_of_jump(desk
     assert [video["paused"] for video in screen.videos()] == [False, False]
     screen.page.keyboard.press("Control+Alt+Space")
     screen.page.wait_for_function(AT_REST_TOGETHER)
+    screen.wait_until_still()
     one, two = screen.videos()
     assert one["number"] == two["number"] > 0
 

@@ -41,7 +41,7 @@ def test_float32_conversations_are_equal_to_the_card_s_loop(turns: int, prompt: 
 
 def test_weights_are_bf16_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[torch.dtype, str]] = []
-    monkeypatch.setattr(loading, "LocalEngine", lambda model, *_: seen.append((model.dtype, model.device.type)))
+    monkeypatch.setattr(loading, "LocalEngine", lambda model, *_, **__: seen.append((model.dtype, model.device.type)))
     load_engine(str(BUNDLED_CHECKPOINT))
     load_engine(str(BUNDLED_CHECKPOINT), device="cuda:0")
     assert seen == [(torch.bfloat16, "cuda")] * 2
@@ -60,4 +60,4 @@ def test_a_gpu_that_is_not_here_is_refused() -> None:
 def test_memory_is_given_back_when_the_frames_are_gone(on_gpu: Checkpoint) -> None:
     engine = on_gpu.engine()
     judge(engine, SmallVideos(1), VRTHINKER_128, "A cat.", model_version="gpu")
-    assert len(engine._gallery) == 0
+    assert len(engine._batch._gallery) == 0

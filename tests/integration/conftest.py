@@ -139,12 +139,12 @@ class Stack:
         """Start a publisher."""
         return self._start("publisher", **environment)
 
-    def keep(self, kind: str, *arguments: str) -> None:
+    def keep(self, kind: str, *arguments: str, **environment: str) -> None:
         """Start a process and, like a supervisor, start it again whenever it ends."""
 
         def watch() -> None:
             while not self._ending.is_set():
-                self._start(kind, *arguments).wait()
+                self._start(kind, *arguments, **environment).wait()
                 time.sleep(STEP_S)
 
         watcher = threading.Thread(target=watch, daemon=True)

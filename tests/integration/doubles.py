@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backend.reasoning.contract import Contract
     from backend.types import Conversation, FrameRef
 
+SLOW_S = 0.4  # what fetching a slow video takes
 ANSWER = "<think>Video 1 follows the prompt better.</think><Answer>TA=1, MQ=1, VQ=2, OA=1</Answer>"
 LABEL_CONFIG = """<View>
   <Text name="prompt" value="$prompt"/>
@@ -60,6 +61,10 @@ class PromptedEngine:
         if "hang holding the lock" in said:
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # like a call that goes on after a signal,
             ctypes.PyDLL(None).sleep(600)  # and never gives the interpreter's lock back
+        if "take for ever" in said:
+            threading.Event().wait(600)  # nothing raised in this thread wakes it
+        while "wait and wait" in said:
+            time.sleep(0.1)
         if "raise something" in said:
             raise RuntimeError("nobody expected this")
         if "say nothing" in said:
@@ -76,6 +81,8 @@ class NamedVideos:
         """A path that nobody opens."""
         if "unavailable" in reference:
             raise MediaUnavailableError(f"task {task}: {reference} timed out")
+        if "slow" in reference:
+            time.sleep(SLOW_S)
         if "missing" in reference:
             raise MediaError(f"task {task}: {reference} answers 404")
         yield Path(reference)

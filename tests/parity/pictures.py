@@ -18,16 +18,15 @@ SIZE = (84, 56)
 class SmallVideos:
     """A `FrameSource` for the product and `Videos` for the reference, with the same pixels."""
 
-    clips = (Clip(1, 128, 24.0, *SIZE), Clip(2, 128, 24.0, *SIZE))
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def __init__(self, seed: int, size: tuple[int, int] = SIZE) -> None:
+        self.clips = (Clip(1, 128, 24.0, *size), Clip(2, 128, 24.0, *size))
+        self._seed, self._size = seed, size
         self._frames: dict[FrameRef, Frame] = {}
 
     def image(self, video: int, slot: int) -> Image.Image:
         """The picture of a slot."""
         colors = np.random.default_rng((self._seed, video, slot)).integers(0, 256, (4, 6, 3), dtype=np.uint8)
-        return Image.fromarray(colors).resize(SIZE)
+        return Image.fromarray(colors).resize(self._size)
 
     def frames(self, refs: Sequence[FrameRef]) -> Sequence[Frame]:
         """The same object for a repeated reference."""

@@ -10,7 +10,7 @@ from backend.frames import VideoPair
 from backend.reasoning.contract import VRTHINKER_128
 from backend.reasoning.judge import judge
 from backend.reasoning.rollout import begin, step, supply
-from tests.parity.generation import Log, Script, long_conversation, watched
+from tests.parity.generation import Log, Script, Steering, long_conversation, watched
 from tests.parity.pictures import SmallVideos
 from tests.reference_loop import SoughtVideos, hold_reference_conversation
 
@@ -34,8 +34,9 @@ PROMPTS = (
 def ours(
     checkpoint: Checkpoint, source: FrameSource, prompt: str, scripts: Sequence[Script] | None = None
 ) -> tuple[Log, Judgement]:
-    with watched(checkpoint, scripts) as log:
-        return log, judge(checkpoint.engine(), source, VRTHINKER_128, prompt, model_version="parity")
+    steering = Steering(checkpoint, scripts)
+    judgement = judge(checkpoint.engine(choose=steering), source, VRTHINKER_128, prompt, model_version="parity")
+    return steering.log, judgement
 
 
 def theirs(
@@ -83,15 +84,12 @@ def test_what_a_turn_has_read_is_not_computed_again(random_checkpoint: Checkpoin
 def test_two_conversations_in_turns_are_equal_to_each_alone(random_checkpoint: Checkpoint) -> None:
     scripts = [long_conversation(seed=seed, turns=3, most=4) for seed in (1, 2)]
     alone = [ours(random_checkpoint, SmallVideos(k), "A cat.", scripts[k])[0].replies for k in (0, 1)]
-    engine = random_checkpoint.engine()
-    mixed: list[list[list[int]]] = [[], []]
+    steering = Steering(random_checkpoint, [scripts[k][turn] for turn in range(3) for k in (0, 1)])
+    engine = random_checkpoint.engine(choose=steering)
     videos = [SmallVideos(0), SmallVideos(1)]
     rollouts = [begin(VRTHINKER_128, "A cat.") for _ in videos]
-    for turn in range(3):
+    for _ in range(3):
         for k in (0, 1):
             rollouts[k] = supply(rollouts[k], videos[k].frames(rollouts[k].wanted))
-            with watched(random_checkpoint, scripts[k][turn:]) as log:
-                completion = engine.complete(rollouts[k].conversation, max_new_tokens=2048)
-            rollouts[k] = step(rollouts[k], completion)
-            mixed[k] += log.replies
-    assert mixed == alone
+            rollouts[k] = step(rollouts[k], engine.complete(rollouts[k].conversation, max_new_tokens=2048))
+    assert [steering.log.replies[k::2] for k in (0, 1)] == alone

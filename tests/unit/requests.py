@@ -11,7 +11,7 @@ from backend.errors import QueueError
 from backend.queue import QueueCounts, WorkerInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from backend.wire import Order
 
@@ -50,6 +50,11 @@ class FakeQueue:
         self.waiting = [*moved, *(task for task in self.waiting if task not in moved)]
         return len(moved)
 
+    def withdraw_projects(self, projects: Collection[int] | None) -> int:
+        self._check()
+        withdrawn, self.waiting = len(self.waiting), []
+        return withdrawn
+
     def counts(self) -> QueueCounts:
         self._check()
         return QueueCounts(judge_waiting=len(self.waiting), judging=0, publish_waiting=0, publishing=0)
@@ -71,7 +76,6 @@ def live_worker(**fields: Any) -> WorkerInfo:  # noqa: ANN401  # fields of all k
         "state": "idle",
         "model_version": "tiny-1",
         "device": "cpu",
-        "project": None,
-        "task": None,
+        "tasks": (),
     }
     return WorkerInfo(**{"started": now, "heartbeat": now, **usual, **fields})

@@ -21,6 +21,7 @@ from backend.doctor import (
     backend_connected,
     connected_once,
     examine,
+    gpus_have_room,
     label_studio_answers,
     ledger_opens,
     redis_answers,
@@ -137,6 +138,21 @@ def no_queue() -> Iterator[WorkQueue]:
     queue.connection.close()
 
 
+@pytest.mark.parametrize(
+    ("free", "ok", "said"),
+    [
+        (None, True, "no worker runs the model on a GPU"),
+        (20, True, "20.0 of 24.0 GB free"),
+        (0.5, False, "0.5 of 24.0"),
+    ],
+)
+def test_a_gpu_that_is_full_is_told_with_what_helps(free: float | None, ok: bool, said: str) -> None:
+    memory = {} if free is None else {"memory_free": int(free * 1e9), "memory_total": 24_000_000_000}
+    finding = gpus_have_room([live_worker(name="gpu-0", device="cuda:0", **memory)])
+    assert (finding.ok, bool(finding.advice)) == (ok, not ok)
+    assert said in finding.said
+
+
 def assert_fails(finding: Finding, *, said: str, advice: str) -> None:
     assert not finding.ok
     assert said in finding.said
@@ -213,7 +229,7 @@ class Workers(WorkQueue):
 
 def test_workers_that_live_and_agree() -> None:
     both = Workers(live_worker(name="a", heartbeat=NOW), live_worker(name="b", role="publish", heartbeat=NOW))
-    assert [one.ok for one in workers_beat(both, "tiny-1", NOW)] == [True, True, True]
+    assert [one.ok for one in workers_beat(both, "tiny-1", NOW)] == [True, True, True, True]
 
 
 @pytest.mark.parametrize("heartbeat", [None, NOW - SILENCE - timedelta(seconds=1)])

@@ -76,6 +76,13 @@ def test_what_a_person_waits_for_goes_first(
     assert queue.waiting[-2:] == [1, 2]
 
 
+@pytest.mark.parametrize("context", [None, {}], ids=["our own server", "label-studio-ml 2.x, which fills in a blank"])
+def test_a_selection_of_tasks_waits_in_line(intake: LedgerIntake, queue: FakeQueue, context: object) -> None:
+    intake.accept(7, CONFIG, [task(1), task(2)])
+    intake.accept(7, CONFIG, [task(3), task(4)], context=context)
+    assert queue.waiting == [1, 2, 3, 4]
+
+
 def test_a_task_that_waits_already_goes_first_when_it_is_opened(intake: LedgerIntake, queue: FakeQueue) -> None:
     intake.accept(7, CONFIG, [task(1), task(2), task(3)])
     intake.accept(7, CONFIG, [task(3)])

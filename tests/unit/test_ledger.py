@@ -437,3 +437,16 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(url: str) 
 def test_a_naive_time_is_refused(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="time zone"):
         ledger.remember_annotation(note(1, created_at=datetime(2026, 1, 1)))  # noqa: DTZ001  # the point of the test
+
+
+def test_every_versions_verdicts_on_a_task_come_without_the_conversation(ledger: Ledger) -> None:
+    for task in (2, 1):
+        ledger.record(judged(task))
+    ledger.mark_published(key(1), 42)
+    found = list(ledger.judged(1))
+    assert [(one.task, one.model_version, one.prediction_id, one.shown) for one in found] == [
+        (pair(1), VERSION, 42, True),
+        (pair(2), VERSION, None, True),
+    ]
+    assert found[0].verdicts == {dimension: Verdict(Preference.VIDEO_1) for dimension in Dimension}
+    assert list(ledger.judged(2)) == []

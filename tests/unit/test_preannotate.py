@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backend.demo.process import free_port
-from backend.errors import LabelConfigError, LabelStudioUnauthorizedError, MediaError, QueueError, TaskDataError
+from backend.errors import (
+    LabelConfigError,
+    LabelStudioNotFoundError,
+    LabelStudioUnauthorizedError,
+    MediaError,
+    NoMatchError,
+    TaskDataError,
+)
 from backend.label_studio.client import LabelStudioClient
+from backend.label_studio.selection import parse_selection
 from backend.ledger import Ledger, Project, State
-from backend.preannotate import Taken, retry, standing, standings, take_in
+from backend.preannotate import Taken, standing, standings, take_in
 from backend.queue import WorkQueue
 from backend.settings import Settings
 from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Verdict
@@ -219,27 +227,66 @@ def test_each_version_of_each_project_has_its_standing(ledger: Ledger) -> None:
     assert standings(ledger, 2) == []
 
 
-@pytest.mark.parametrize(("reasons", "again"), [((), 2), (("media",), 2), (("engine",), 0)])
-def test_failed_tasks_are_queued_again_by_reason(
-    client: LabelStudioClient, fake: FakeLabelStudio, ledger: Ledger, queue: WorkQueue, reasons: tuple[str], again: int
+def chosen(client: LabelStudioClient, ledger: Ledger, queue: WorkQueue, *conditions: str) -> list[int]:
+    list(take_in(client, ledger, queue, VERSION, 1, selection=parse_selection(conditions)))
+    return waiting(queue)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "tasks"),
+    [
+        (("id=3,5",), [3, 5]),
+        (("id=1198-2000",), [1198, 1199, 1200]),
+        (("id=1-3,7", "id=2-9"), [2, 3, 7]),
+        (("prompt=a cat",), [2]),
+        (("prompt~cat", "id=1-2"), [2]),
+        (("prompt!=a cat", "id=1-3"), [1, 3]),
+        (("annotated=yes",), [4]),
+        (("tab=9",), [6, 7]),
+        (("tab=9", "id=7-8"), [7]),
+    ],
+)
+def test_a_filter_queues_just_what_it_matches(
+    client: LabelStudioClient,
+    fake: FakeLabelStudio,
+    ledger: Ledger,
+    queue: WorkQueue,
+    conditions: tuple[str, ...],
+    tasks: list[int],
 ) -> None:
-    fake.tasks = {number: data(number) for number in (1, 2, 3)}
-    taken(client, ledger, queue)
-    queue.connection.flushdb()
-    ledger.record(failed(1))
-    ledger.record(failed(2))
-    assert retry(ledger, queue, 1, model_version=VERSION, reasons=reasons, max_attempts=3) == again
-    assert sorted(waiting(queue)) == [1, 2][:again]
+    fake.tasks[2] = data(2, prompt="a cat")
+    fake.tasks[4]["total_annotations"] = 1
+    fake.views = [{"id": 9, "project": 1, "tasks": [6, 7]}]
+    assert chosen(client, ledger, queue, *conditions) == tasks
 
 
-def test_a_task_without_usable_data_is_not_tried_again(ledger: Ledger, queue: WorkQueue) -> None:
-    ledger.record(failed(1, TaskDataError))
-    assert retry(ledger, queue, 1, model_version=VERSION, max_attempts=3) == 0
+def test_a_filter_that_matches_nothing_says_so_and_names_the_fields(
+    client: LabelStudioClient, ledger: Ledger, queue: WorkQueue
+) -> None:
+    with pytest.raises(NoMatchError, match=r"No task of project 1 .* fields prompt, video1, video2"):
+        chosen(client, ledger, queue, "colour=red")
 
 
-def test_rows_stay_due_when_redis_is_down_at_a_retry(ledger: Ledger) -> None:
-    ledger.record(failed(1))
-    down = WorkQueue.connect(Settings(redis_url=f"redis://127.0.0.1:{free_port(0)}/0", _env_file=None))
-    with pytest.raises(QueueError):
-        retry(ledger, down, 1, model_version=VERSION, max_attempts=3)
-    assert len(ledger.due()) == 1
+def test_a_filter_whose_tasks_all_have_predictions_is_no_mistake(
+    client: LabelStudioClient, fake: FakeLabelStudio, ledger: Ledger, queue: WorkQueue
+) -> None:
+    fake.predictions = [{"id": 1, "task": 3, "model_version": VERSION}]
+    assert chosen(client, ledger, queue, "id=3") == []
+
+
+@pytest.mark.parametrize(("tab", "project"), [(8, 1), (9, 2)])
+def test_a_tab_that_the_project_does_not_have_is_refused(
+    client: LabelStudioClient, fake: FakeLabelStudio, ledger: Ledger, queue: WorkQueue, tab: int, project: int
+) -> None:
+    fake.views = [{"id": 9, "project": project, "tasks": [6]}]
+    with pytest.raises(LabelStudioNotFoundError, match=f"[Tt]ab {tab}"):
+        chosen(client, ledger, queue, f"tab={tab}")
+
+
+def test_tasks_of_an_earlier_model_version_do_not_count_as_done(
+    client: LabelStudioClient, fake: FakeLabelStudio, ledger: Ledger, queue: WorkQueue
+) -> None:
+    fake.tasks = {1: data(1), 2: data(2)}
+    list(take_in(client, ledger, queue, "tiny-0", 1, limit=1))
+    assert taken(client, ledger, queue)[-1] == Taken(new=2)
+    assert [(one.model_version, one.states[State.QUEUED]) for one in standings(ledger)] == [("tiny-0", 1), (VERSION, 2)]

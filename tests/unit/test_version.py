@@ -56,7 +56,7 @@ def test_an_option_that_changes_answers_changes_the_version(checkpoint: Path, na
     assert model_version(changed) != version_of(checkpoint)
 
 
-@pytest.mark.parametrize("name", ["port", "max_attempts", "web_threads"])
+@pytest.mark.parametrize("name", ["port", "max_attempts", "web_threads", "batch"])
 def test_an_option_that_changes_no_answer_leaves_the_version_alone(checkpoint: Path, name: str) -> None:
     changed = Settings(**{"model": str(checkpoint), name: 5})  # type: ignore[arg-type]  # pydantic validates it
     assert model_version(changed) == version_of(checkpoint)

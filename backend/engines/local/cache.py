@@ -1,34 +1,123 @@
-"""What the model has already read: keys and values of the last conversation, reused as far as the next one agrees."""
+"""What the model has already read: keys and values of several conversations, one row each, reused as far as they agree.
+
+Every row is contiguous and has its own length, so that a row can be read into, cut and replaced while its neighbours
+go on. The tensors grow as the longest row does.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from transformers import DynamicCache
+import torch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from transformers import PretrainedConfig
-
     from backend.engines.local.prompt import Prompt
     from backend.types import Frame
 
+GROWTH = 512  # tokens; whoever grows one by one copies everything for each
 
-class PrefixCache:
-    """`values` holds the keys and values of the tokens read so far, in the library's own class."""
 
-    def __init__(self, text_config: PretrainedConfig) -> None:
-        """`text_config` describes the layers of the language model."""
-        self._text_config = text_config
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Where the next forward pass writes: `new` tokens in each of the rows `first` to `last` (exclusive).
+
+    `places` is [rows, new], the place of each new token in its row; a row is visible up to the largest of all places.
+    """
+
+    first: int
+    last: int
+    places: torch.Tensor
+
+    @property
+    def length(self) -> int:
+        """How much of the rows the pass looks at."""
+        return int(self.places.max()) + 1
+
+
+class KeyValues:
+    """The keys and values of every layer, [rows, heads, tokens, width]; written by the model's attention layers."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything and free the memory."""
-        self.values = DynamicCache(config=self._text_config)
-        self._ids: tuple[int, ...] = ()
+        """Free the memory."""
+        self._layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._window: Window | None = None
+
+    def aim(self, window: Window) -> None:
+        """Say where the next forward pass writes."""
+        self._window = window
+        self._length = window.length
+        self._indices: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: object, **__: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Called by each attention layer: keep what is new, and give everything that the rows hold.
+
+        Raises:
+            RuntimeError: nobody said where to.
+        """
+        window = self._window
+        if window is None:
+            raise RuntimeError("aim before the forward pass")
+        held = self._layers.get(layer)
+        if held is None or held[0].shape[2] < self._length:
+            held = self._layers[layer] = (self._grown(held and held[0], keys), self._grown(held and held[1], values))
+        rows, places = self._on(keys.device, window)
+        for store, new in zip(held, (keys, values), strict=True):
+            store[rows, :, places] = new.transpose(1, 2)
+        shown = slice(window.first, window.last)
+        return held[0][shown, :, : self._length], held[1][shown, :, : self._length]
+
+    def _grown(self, store: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
+        capacity = -(-self._length // GROWTH) * GROWTH
+        grown = like.new_zeros(self._rows, like.shape[1], capacity, like.shape[3])
+        if store is not None:
+            grown[:, :, : store.shape[2]] = store
+        return grown
+
+    def _on(self, device: torch.device, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
+        """The indices of what is written; layers may lie on several GPUs."""
+        if device not in self._indices:
+            rows = torch.arange(window.first, window.last, device=device)
+            self._indices[device] = (rows[:, None], window.places.to(device))
+        return self._indices[device]
+
+
+class Row:
+    """What one row of the keys and values stands for. `owner` is whoever asked last, `used` says when."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def clear(self) -> None:
+        """Stand for nothing."""
+        self._ids: list[int] = []
         self._frames: tuple[ref[Frame], ...] = ()
+        self.owner = 0
+        self.used = 0
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether no conversation can go on from here: it is empty, or some of its pictures are gone."""
+        return not self._ids or any(frame() is None for frame in self._frames)
+
+    def common_pictures(self, prompt: Prompt) -> int:
+        """With how many of this row's pictures `prompt` begins."""
+        pairs = zip(self._frames, prompt.spans, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0]() is pair[1].frame, pairs))
 
     def keep_common(self, prompt: Prompt) -> int:
         """Cut down to what `prompt` begins with, and say how many of its tokens that is.
@@ -43,21 +132,17 @@ class PrefixCache:
         for span in prompt.spans:
             if span.start < kept < span.stop:
                 kept = span.start
-        self._crop(kept)
-        self._ids = self._ids[:kept]
+        del self._ids[kept:]
         return kept
 
-    def remember(self, prompt: Prompt, generated: Sequence[int]) -> None:
-        """Note what the cache holds after generating; the last token was never fed back."""
-        everything = (*prompt.ids, *generated)
-        self._crop(len(everything) - 1)
-        self._ids = everything[: self.values.get_seq_length()]
+    def hold(self, prompt: Prompt) -> None:
+        """Note that the whole prompt has been read."""
+        self._ids = list(prompt.ids)
         self._frames = tuple(ref(span.frame) for span in prompt.spans)
 
-    def _crop(self, length: int) -> None:
-        surplus = self.values.get_seq_length() - length
-        if surplus > 0:
-            self.values.crop(-surplus)
+    def append(self, token: int) -> None:
+        """Note that one more token has been read."""
+        self._ids.append(token)
 
 
 def _common(ours: Sequence[int], theirs: Sequence[int]) -> int:

@@ -30,7 +30,9 @@ HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 INDEX = "model.safetensors.index.json"
 
 
-def load_engine(model: str, *, revision: str = "", device: str = "auto", quantization: str = "none") -> LocalEngine:
+def load_engine(
+    model: str, *, revision: str = "", device: str = "auto", quantization: str = "none", batch: int = 1
+) -> LocalEngine:
     """Load any Qwen2.5-VL checkpoint: bf16 spread over all GPUs, or float32 on the CPU where there is none.
 
     Code that a checkpoint may bring along is never run.
@@ -40,6 +42,7 @@ def load_engine(model: str, *, revision: str = "", device: str = "auto", quantiz
         revision: commit or tag of a hub id; empty for the newest.
         device: `auto`, `cpu`, or one GPU as `cuda:1`.
         quantization: `none`, `8bit` or `4bit`; the latter two want bitsandbytes and a GPU.
+        batch: how many conversations may go on together.
 
     Raises:
         CheckpointError: no such folder or hub id, another architecture, missing or damaged files, no room on the GPU.
@@ -49,7 +52,7 @@ def load_engine(model: str, *, revision: str = "", device: str = "auto", quantiz
     _require_files(model)
     _quieten()
     try:
-        return _load(model, {"revision": revision} if revision else {}, placement)
+        return _load(model, {"revision": revision} if revision else {}, placement, batch)
     except CheckpointError:
         raise
     except torch.OutOfMemoryError as error:
@@ -63,7 +66,7 @@ def load_engine(model: str, *, revision: str = "", device: str = "auto", quantiz
         ) from error
 
 
-def _load(model: str, revision: dict[str, str], placement: dict[str, Any]) -> LocalEngine:
+def _load(model: str, revision: dict[str, str], placement: dict[str, Any], batch: int) -> LocalEngine:
     common = {"trust_remote_code": False, **revision}
     config = AutoConfig.from_pretrained(model, **common)
     if config.model_type != ARCHITECTURE:
@@ -84,7 +87,7 @@ def _load(model: str, revision: dict[str, str], placement: dict[str, Any]) -> Lo
             f"The checkpoint {model} lacks {len(lacking)} of the model's tensors, {lacking[0]} first. "
             "Download it again."
         )
-    return LocalEngine(weights.eval(), tokenizer, image_processor)
+    return LocalEngine(weights.eval(), tokenizer, image_processor, batch=batch)
 
 
 def _placement(device: str) -> dict[str, Any]:

@@ -1,53 +1,23 @@
-"""The model's odds for its answer digits, from three logits and one sum per generated token."""
+"""The model's odds for its answer digits, from three log-probabilities per generated token.
+
+All logits of 2,048 tokens would take 1.2 GB with Qwen's vocabulary; these take 24 kB.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-import torch
-
 from backend.types import DigitOdds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
-    from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
+    import torch
+    from transformers import PreTrainedTokenizerBase
 
 DIGITS = ("0", "1", "2")
 BEFORE_DIGIT = re.compile(r"\b(?:TA|MQ|VQ|OA)\s*=\s*\Z")
-
-
-class DigitRecorder:
-    """While open, notes for every forward pass the log-probabilities of the tokens 0, 1 and 2 at the last place.
-
-    These are the model's own, before a repetition penalty: the penalty is a habit of decoding, not a belief. All
-    logits of 2,048 tokens would take 1.2 GB with Qwen's vocabulary; these take 24 kB.
-    """
-
-    def __init__(self, model: Qwen2_5_VLForConditionalGeneration, digit_ids: Sequence[int]) -> None:
-        """`digit_ids` are the token ids of 0, 1 and 2."""
-        self._head = model.get_output_embeddings()
-        self._digit_ids = list(digit_ids)
-        self._rows: list[torch.Tensor] = []
-
-    def __enter__(self) -> DigitRecorder:
-        self._handle = self._head.register_forward_hook(self._note)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._handle.remove()
-
-    def _note(self, _module: torch.nn.Module, _inputs: object, logits: torch.Tensor) -> None:
-        last = logits[0, -1].float()
-        self._rows.append(last[self._digit_ids] - last.logsumexp(-1))
-
-    def log_probabilities(self) -> torch.Tensor:
-        """[generated tokens, 3], on the CPU."""
-        return torch.stack(self._rows).cpu()
 
 
 def digit_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

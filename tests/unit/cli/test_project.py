@@ -9,12 +9,19 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from backend.cli import build_app
+from backend.cli.exits import ExitCode, exit_code
 from backend.cli.live import duration
 from backend.cli.preannotate import INTERRUPTED
 from backend.cli.project import LABEL_CONFIG, default_backend_url
 from backend.demo.process import free_port
-from backend.errors import LabelConfigError, LabelStudioNotFoundError, LabelStudioUnauthorizedError, SettingsError
-from backend.ledger import Ledger, State
+from backend.errors import (
+    LabelConfigError,
+    LabelStudioNotFoundError,
+    LabelStudioUnauthorizedError,
+    NoMatchError,
+    SettingsError,
+)
+from backend.ledger import Automatic, Ledger, State
 from backend.queue import WorkQueue
 from backend.settings import Settings
 from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Verdict
@@ -251,6 +258,49 @@ def test_retry_queues_failed_tasks_of_a_reason(settings: Settings, ledger: Ledge
     assert told(run("retry", "1", "--reason", "engine", "--json"))["retried"] == 0
     assert "1 failed tasks of project 1 get another chance" in run("retry", "1", "--reason", "media").stdout
     assert ledger.counts(1)[State.QUEUED] == 1
+
+
+def test_pausing_is_told_by_status_until_it_is_resumed(settings: Settings, ledger: Ledger) -> None:
+    run("preannotate", "1")
+    assert "Paused project 1: 3 tasks wait until vrthinker resume 1." in run("pause", "1").stdout
+    assert "Paused: nothing new is begun until vrthinker resume 1" in run("status", "1").stdout
+    assert told(run("status", "--json"))[0]["paused"] is True
+    run("pause")
+    assert "Every project is still paused" in run("resume", "1").stdout
+    run("pause", "1")
+    assert "Still paused by themselves: 1." in run("resume").stdout
+    assert told(run("resume", "1", "--json")) == {"project": 1, "paused": False}
+    assert told(run("status", "--json"))[0]["paused"] is False
+
+
+def test_cancel_gives_up_what_waits(settings: Settings, ledger: Ledger) -> None:
+    run("preannotate", "1")
+    assert "Cancelled 3 waiting tasks of project 1." in run("cancel", "1").stdout
+    assert ledger.counts(1)[State.SKIPPED] == 3
+    assert "Queued 3 new tasks" in run("preannotate", "1").stderr
+    assert told(run("cancel", "1", "--json"))["cancelled"] == 3
+
+
+@pytest.mark.usefixtures("settings")
+def test_init_switches_auto_mode(ledger: Ledger) -> None:
+    connected = ("init", "--project", "1", "--backend-url", BACKEND, "--json")
+    assert "tasks after 3 are judged by themselves" in told(run(*connected, "--auto"))["changes"]
+    assert told(run(*connected, "--auto"))["changes"] == []
+    assert ledger.automatic() == [Automatic(1, after=3, to=3)]
+    run("preannotate", "1")
+    assert "New tasks are taken in by themselves." in run("status", "1").stdout
+    assert told(run(*connected))["changes"] == []
+    assert len(told(run(*connected, "--no-auto"))["changes"]) == 1
+    assert ledger.automatic() == []
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_filter_that_matches_nothing_ends_with_its_own_exit_code(ledger: Ledger) -> None:
+    result = run("preannotate", "1", "--filter", "prompt~blue")
+    assert isinstance(result.exception, NoMatchError)
+    assert exit_code(result.exception) == ExitCode.NO_MATCH
+    assert "again" not in result.stderr
+    assert ledger.counts(1)[State.QUEUED] == 0
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(4.4, "4 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,12 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
+from backend.engines.openai import MOST_IMAGES, TOP_LOGPROBS
+from backend.reasoning.contract import VRTHINKER_128
+
 ROOT = Path(__file__).parents[3]
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
+TOKENS_PER_PICTURE = 256  # 448 x 448 in merged patches of 28 x 28
 FILLED_IN = {"REDIS_PASSWORD": "secret"}
 
 
@@ -42,7 +47,9 @@ def services(text: str) -> dict[str, Any]:
 
 def test_the_file_fits_the_compose_specification(text: str) -> None:
     parsed = PyCompose.from_yaml(yaml.safe_dump(composed(text)))
-    assert sorted(parsed.service_names()) == ["label-studio", "publisher", "redis", "web", "worker"]
+    assert sorted(parsed.service_names()) == [
+        *("label-studio", "light-worker", "publisher", "redis", "vllm", "web", "worker"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -71,17 +78,38 @@ def test_redis_keeps_jobs_asks_for_a_password_and_is_not_published(services: dic
     assert "ports" not in services["redis"]
 
 
-def test_only_the_worker_gets_a_gpu_and_torch(services: dict[str, Any]) -> None:
+def test_only_whoever_runs_the_model_gets_a_gpu_and_torch(services: dict[str, Any]) -> None:
     with_gpu = [name for name, service in services.items() if "deploy" in service]
-    assert with_gpu == ["worker"]
+    assert with_gpu == ["worker", "vllm"]
     dockerfile = services["web"]["build"]["dockerfile"]
-    assert services["publisher"]["build"]["dockerfile"] == dockerfile
+    assert {services[name]["build"]["dockerfile"] for name in ("publisher", "light-worker")} == {dockerfile}
     assert "torch.txt" not in (ROOT / dockerfile).read_text(encoding="utf-8")
     assert "torch.txt" in (ROOT / services["worker"]["build"]["dockerfile"]).read_text(encoding="utf-8")
 
 
-def test_the_worker_has_no_database(services: dict[str, Any]) -> None:
-    assert "DATABASE_URL" not in services["worker"]["environment"]
+def test_each_profile_runs_the_model_once_and_shares_everything_else(services: dict[str, Any]) -> None:
+    profiles = {name: service.get("profiles") for name, service in services.items()}
+    common = dict.fromkeys(("label-studio", "redis", "web", "publisher"))
+    assert profiles == common | {"worker": ["transformers"], "vllm": ["vllm"], "light-worker": ["vllm"]}
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert "\nCOMPOSE_PROFILES=transformers\nENGINE=transformers\n" in example
+
+
+def test_the_model_server_takes_a_whole_conversation_and_the_light_worker_finds_it(services: dict[str, Any]) -> None:
+    options = dict(option.removeprefix("--").partition("=")[::2] for option in services["vllm"]["command"])
+    worker = services["light-worker"]["environment"]
+    pictures = 2 * (len(VRTHINKER_128.initial_slots()) + (VRTHINKER_128.max_turns - 1) * VRTHINKER_128.max_indices)
+    assert json.loads(options["limit-mm-per-prompt"])["image"] >= pictures == MOST_IMAGES
+    assert int(options["max-logprobs"]) >= TOP_LOGPROBS
+    assert "enable-prefix-caching" in options
+    assert options["served-model-name"] == options["model"] == worker["MODEL"]
+    tokens = pictures * TOKENS_PER_PICTURE + VRTHINKER_128.max_turns * VRTHINKER_128.max_new_tokens
+    assert tokens < int(options["max-model-len"])
+    assert (worker["ENGINE"], worker["OPENAI_BASE_URL"]) == ("openai", "http://vllm:8000/v1")
+
+
+def test_the_workers_have_no_database(services: dict[str, Any]) -> None:
+    assert not any("DATABASE_URL" in services[name]["environment"] for name in ("worker", "light-worker"))
     assert "DATABASE_URL" in services["publisher"]["environment"]
 
 

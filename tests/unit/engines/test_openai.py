@@ -105,6 +105,17 @@ def test_the_reply_and_its_counts_come_back() -> None:
     assert not completion.truncated
 
 
+@pytest.mark.parametrize(("content", "thought"), [("<Think>hm</Think>", "<Think>hm</Think>"), (None, "")])
+def test_a_tool_call_that_the_server_took_out_of_the_text_is_put_back(content: str | None, thought: str) -> None:
+    arguments = '{"frame_indices": [2, 42]}'
+    call = {"id": "1", "type": "function", "function": {"name": "select_frames", "arguments": arguments}}
+    status, body = message("", finish="tool_calls")
+    body["choices"][0]["message"] = {"role": "assistant", "content": content, "tool_calls": [call]}
+    with server(lambda _: (status, body)) as (engine, _):
+        text = engine.complete(CONVERSATION, max_new_tokens=7).text
+    assert text == f'{thought}<tool_call>{{"name": "select_frames", "arguments": {arguments}}}</tool_call>'
+
+
 def test_the_request_is_greedy_and_carries_the_limit() -> None:
     with server(lambda _: message("x")) as (engine, asked):
         engine.complete(CONVERSATION, max_new_tokens=7)
@@ -174,7 +185,12 @@ def test_a_fault_that_stays_is_retryable_and_names_the_server(status: int) -> No
 @pytest.mark.parametrize(
     ("status", "text", "says"),
     [
-        (400, "At most 8 image(s) may be provided in one request.", "At most 8 image"),
+        (
+            400,
+            "At most 8 image(s) may be provided in one request.",
+            r"At most 8 image.*mm-per-prompt '{\"image\": 128}'",
+        ),
+        (400, "This model's maximum context length is 4096 tokens.", "--max-model-len, or set MEMORY_WINDOW"),
         (401, "bad key", "OPENAI_API_KEY"),
         (404, "The model `m` does not exist.", "check MODEL"),
         (422, "no", "refused the request"),

@@ -11,7 +11,8 @@ from PIL import Image
 from rich.console import Console
 
 from backend.bench.clips import Shape, encode, paint, read_number
-from backend.bench.frames import Row, bench_frames, card_pictures, our_pictures, spread, table
+from backend.bench.frames import Row, bench_frames, card_pictures, our_pictures, spread
+from backend.bench.report import frames_table
 from backend.errors import VRThinkerError
 from backend.reasoning.contract import VRTHINKER_128
 
@@ -56,7 +57,7 @@ def test_the_bench_counts_right_frames_and_compares_like_with_like(clips: Clips)
     assert all(row.card_exact < row.shown / 2 for row in bench.rows if row.clip != "h264")
     assert all(min(row.seconds, row.card_seconds, row.cpu_seconds, row.card_cpu_seconds) > 0 for row in bench.rows)
     printed = io.StringIO()
-    Console(file=printed, width=200).print(table(bench))
+    Console(file=printed, width=200).print(frames_table(bench))
     assert all(kind in printed.getvalue() for kind in files)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,16 +15,19 @@ from PIL import Image
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import EngineUnavailableError, MediaUnavailableError, TaskError
 from backend.jobs.judging import Judging
+from backend.jobs.seats import Seats
 from backend.reasoning.contract import contract_named
-from backend.types import Clip, Dimension, Frame, Preference
+from backend.types import Clip, Completion, Dimension, Frame, Preference
 from backend.wire import Failure, Order, Outcome, to_json
+from backend.worker.judge import places_for
+from tests.integration.doubles import GreyVideos
 from tests.unit.jobs.desk import VERSION, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from backend.reasoning.contract import Contract
-    from backend.types import FrameRef
+    from backend.types import Conversation, FrameRef
 
 ANSWER = "<Answer>TA=1, MQ=0, VQ=2, OA=1</Answer>"
 
@@ -85,6 +90,7 @@ class Bench:
             force_answer=False,
             swap_check="off",
             swap_threshold=0.0,
+            seats=Seats(1),
         )
         judging.judge(to_json(wanted))
         return self.delivered[-1]
@@ -95,7 +101,7 @@ def test_an_order_becomes_a_judgement_that_says_what_it_took() -> None:
     outcome = bench.judge(order())
     assert outcome.judgement is not None
     assert outcome.judgement.labels[Dimension.VQ] is Preference.VIDEO_2
-    assert outcome.judgement.seconds.keys() == {"fetch", "decode", "generate", "total"}
+    assert outcome.judgement.seconds.keys() == {"fetch", "decode", "wait", "generate", "total"}
     assert bench.videos.in_use == set(), "the files are given back"
 
 
@@ -128,3 +134,65 @@ def test_what_nobody_expected_is_raised_and_nothing_is_delivered() -> None:
     with pytest.raises(AssertionError, match="used up"):
         bench.judge(order())
     assert bench.delivered == []
+
+
+SLOW_S = 0.2  # what fetching one of a pair's videos takes; the model takes longer than both together
+MODEL_S = 0.5
+
+
+class SlowVideos(Videos):
+    """A test double: fetching takes a while."""
+
+    @contextmanager
+    def fetch(self, reference: str, task: int | None = None) -> Iterator[Path]:
+        time.sleep(SLOW_S)
+        yield Path(reference)
+
+
+@dataclass
+class TimedEngine:
+    """A test double: answers after a while, and knows when it had something to do."""
+
+    busy: list[tuple[float, float]] = field(default_factory=list)
+
+    def complete(self, conversation: Conversation, *, max_new_tokens: int) -> Completion:
+        started = time.monotonic()
+        time.sleep(MODEL_S)
+        self.busy.append((started, time.monotonic()))
+        return Completion(ANSWER, 1, 1)
+
+    def most_at_once(self) -> int:
+        return max(sum(start <= moment < end for start, end in self.busy) for moment, _ in self.busy)
+
+    def idle(self) -> float:
+        """Seconds without any work between the first call and the last."""
+        gaps, until = 0.0, min(self.busy)[0]
+        for start, end in sorted(self.busy):
+            gaps += max(0.0, start - until)
+            until = max(until, end)
+        return gaps
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_model_does_not_wait_for_videos(batch: int) -> None:
+    engine, delivered = TimedEngine(), list[Outcome]()
+
+    judging = Judging(
+        engine=engine,
+        fetcher=SlowVideos(),
+        open_pair=GreyVideos,
+        deliver=delivered.append,
+        contract=contract_named("vrthinker-128"),
+        model_version=VERSION,
+        force_answer=False,
+        swap_check="off",
+        swap_threshold=0.0,
+        seats=Seats(batch),
+    )
+    with ThreadPoolExecutor(places_for(batch)) as threads:
+        list(threads.map(judging.judge, [to_json(order(task)) for task in range(1, 11)]))
+    assert len(delivered) == 10
+    assert engine.most_at_once() == batch
+    assert engine.idle() < SLOW_S, f"fetching took {2 * SLOW_S * 10:.0f} s altogether"
+    seconds = [outcome.judgement.seconds for outcome in delivered if outcome.judgement]
+    assert sum(one["wait"] for one in seconds) > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,14 @@ PROJECT = {
     "evaluate_predictions_automatically": True,
 }
 Answer: TypeAlias = "tuple[int, Any]"
+OPERATORS: dict[str, Callable[[Any, Any], object]] = {
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+    "contains": operator.contains,
+    "greater": operator.gt,
+    "greater_or_equal": operator.ge,
+    "less_or_equal": operator.le,
+}
 
 
 @dataclass(slots=True)
@@ -33,6 +42,7 @@ class FakeLabelStudio:
     webhooks: list[dict[str, Any]] = field(default_factory=list)
     ml_backends: list[dict[str, Any]] = field(default_factory=list)
     storages: list[dict[str, Any]] = field(default_factory=list)
+    views: list[dict[str, Any]] = field(default_factory=list)
     project: dict[str, Any] = field(default_factory=lambda: dict(PROJECT))
     dropped: Callable[[dict[str, Any]], bool] = lambda prediction: False
     fail: Callable[[str, str], Answer | None] = lambda method, path: None
@@ -52,10 +62,14 @@ class FakeLabelStudio:
     def _answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:  # noqa: ANN401  # JSON
         routes: list[tuple[str, Callable[..., Answer]]] = [
             (r"GET /api/tasks", lambda: self._list(query)),
+            (r"GET /api/dm/views/", lambda: (200, self.views)),
+            (r"POST /api/dm/views/", lambda: self._save_view(body)),
+            (r"GET /api/dm/views/(\d+)/", lambda number: self._view(int(number))),
             (r"GET /api/predictions/", lambda: (200, [p for p in self.predictions if p["task"] == int(query["task"])])),
             (r"GET /api/predictions/(\d+)/", self._prediction),
             (r"POST /api/predictions/", lambda: self._store(body)),
             (r"POST /api/projects/1/import/predictions", lambda: self._import(body)),
+            (r"POST /api/projects/1/import", lambda: self._import_tasks(body)),
             (r"GET /api/projects/1/", lambda: (200, self.project)),
             (r"PATCH /api/projects/1/", lambda: (200, self.project | (self.project.update(body) or {}))),
             (r"(GET|POST) /api/(webhooks|ml|storages/localfiles)/?", lambda *_: self._rows(path, method, body)),
@@ -67,17 +81,30 @@ class FakeLabelStudio:
         raise AssertionError(f"The fake Label Studio does not know {method} {path}.")
 
     def _list(self, query: dict[str, str]) -> Answer:
-        wanted = json.loads(query["query"])
+        """Pages by the conditions in `query`, or those of a saved tab, whose tasks the test names."""
+        wanted = json.loads(query.get("query", "{}"))
         included = wanted.get("selectedItems", {}).get("included")
-        last = max(item["value"] for item in wanted["filters"]["items"] if item["filter"] == "filter:tasks:id")
+        if "view" in query:
+            included = next(view["tasks"] for view in self.views if view["id"] == int(query["view"]))
+        conditions = wanted.get("filters", {}).get("items", [])
         fields = query["include"].split(",")
         found = []
-        for number, task in sorted(self.tasks.items()):
-            if number > last and (not included or number in included):  # nothing included means everything
-                held = [each for each in self.predictions if each["task"] == number]
-                shown = {**task, "id": number, "total_predictions": len(held), "predictions": held}
-                found.append({key: shown[key] for key in fields if key in shown})
-        return 200, {"tasks": found[: int(query["page_size"])], "total": len(found)}
+        for number, task in sorted(self.tasks.items(), reverse=wanted.get("ordering") == ["-tasks:id"]):
+            held = [each for each in self.predictions if each["task"] == number]
+            counts = {"total_predictions": len(held), "total_annotations": task.get("total_annotations", 0)}
+            shown = {**task, "id": number, "predictions": held, **counts}
+            if (not included or number in included) and all(meets(shown, each) for each in conditions):
+                found.append({key: shown[key] for key in fields if key in shown})  # nothing included means everything
+        start = (int(query.get("page", "1")) - 1) * int(query["page_size"])
+        return 200, {"tasks": found[start : start + int(query["page_size"])], "total": len(found)}
+
+    def _save_view(self, body: dict[str, Any]) -> Answer:
+        self.views.append({"id": len(self.views) + 1, **body})
+        return 201, self.views[-1]
+
+    def _view(self, number: int) -> Answer:
+        view = next((view for view in self.views if view["id"] == number), None)
+        return (404, {"detail": "Not found."}) if view is None else (200, view)
 
     def _prediction(self, number: str) -> Answer:
         return 200, next(each for each in self.predictions if each["id"] == int(number))
@@ -96,6 +123,12 @@ class FakeLabelStudio:
         for each in taken:
             self._store(each)
         return 201, {"created": len(taken)}
+
+    def _import_tasks(self, body: list[dict[str, Any]]) -> Answer:
+        first = max(self.tasks, default=0) + 1
+        self.tasks |= dict(enumerate(body, start=first))
+        self.project["task_number"] = len(self.tasks)
+        return 201, {"task_ids": list(range(first, first + len(body)))}
 
     def _table(self, path: str) -> list[dict[str, Any]]:
         return {"webhooks": self.webhooks, "ml": self.ml_backends, "storages": self.storages}[path.split("/")[2]]
@@ -125,6 +158,20 @@ class FakeLabelStudio:
         if method == "PATCH":
             row.update({"actions": [], **body} if table is self.webhooks else body)
         return 200, row
+
+
+def meets(task: dict[str, Any], condition: dict[str, Any]) -> bool:
+    """Whether a task meets one condition of the Data Manager, as 1.23.2 was seen to compare."""
+    column, wanted = condition["filter"].removeprefix("filter:tasks:"), condition["value"]
+    if column == "predictions_model_versions":
+        return all(wanted[0] not in each["model_version"] for each in task["predictions"])
+    if column == "updated_at":
+        return True
+    key, dot, rest = column.partition(".")
+    value = task.get(key, 0) if not dot else task["data"].get(rest)
+    if value is None:
+        return False
+    return bool(OPERATORS[condition["operator"]](value, wanted))
 
 
 def webhook(number: int, url: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON

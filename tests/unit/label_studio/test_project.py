@@ -64,6 +64,7 @@ def test_connects_a_project_and_narrows_the_webhook_that_label_studio_makes(
     assert fake.project["label_config"] == "<View>\n  new\n</View>"
     assert connected.changes == (
         "changed label_config, show_collab_predictions, evaluate_predictions_automatically",
+        "added the tab 'Least certain first'",
         f"connected the ML backend {URL}",
         f"changed the webhook to {HOOK}",
     )
@@ -103,7 +104,7 @@ def test_keeps_one_of_several_webhooks_and_those_of_others(client: LabelStudioCl
     fake.webhooks = [webhook(4, HOOK), *others, webhook(5, HOOK, **RIGHT), webhook(6, f"{HOOK}/")]
     connected = connect(client, TARGET, project=1)
     assert fake.webhooks == [*others, webhook(5, HOOK, **RIGHT)]
-    assert len(connected.changes) == 1 + 2
+    assert len(connected.changes) == 1 + 1 + 2
 
 
 def test_leaves_the_webhooks_of_other_projects_alone(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
@@ -216,3 +217,15 @@ def test_keeps_its_secrets_out_of_what_is_shown(client: LabelStudioClient) -> No
     connected = connect(client, target, project=1)
     assert "hook-secret" not in f"{connected} {target}"
     assert "password" not in f"{connected} {target}"
+
+
+def test_adds_a_tab_that_sorts_by_score_and_leaves_the_tabs_of_people(
+    client: LabelStudioClient, fake: FakeLabelStudio
+) -> None:
+    connect(client, TARGET, project=1)
+    default, ours = (view["data"] for view in fake.views)
+    assert (default["title"], ours["title"]) == ("Default", "Least certain first")
+    assert ours["ordering"] == ["tasks:predictions_score"]
+    fake.views = [{"id": 4, "project": 1, "data": {"title": "Mine"}}]
+    connect(client, TARGET, project=1)
+    assert [view["data"]["title"] for view in fake.views] == ["Mine", "Least certain first"]

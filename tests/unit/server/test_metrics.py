@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry
 
-from backend.ledger import Key, Ledger
+from backend.jobs.comparing import Comparing
+from backend.ledger import Key, Ledger, Project
 from backend.server.metrics import Recorded
 from backend.types import PairwiseTask
 from backend.wire import Order, Outcome
 from tests.unit.label_studio.judgements import ASK, DECIDE, judged
-from tests.unit.requests import FakeQueue, live_worker, payload, task
+from tests.unit.requests import CONFIG, FakeQueue, live_worker, payload, task
+from tests.unit.server.test_page import answered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,3 +106,15 @@ def test_a_part_that_is_down_is_told_and_the_rest_still_comes(client: FlaskClien
     text = client.get("/metrics").text
     assert 'vrthinker_up{part="redis"} 0.0' in text
     assert 'state="queued"} 3.0' in text
+
+
+def test_agreement_is_told_by_dimension_and_comparison(client: FlaskClient, ledger: Ledger) -> None:
+    ledger.remember_project(Project(7, "Pairs", CONFIG))
+    answered(ledger, 7, 1, "Video 1")
+    answered(ledger, 7, 2, "Tie")
+    Comparing(ledger).run()
+    text = client.get("/metrics").text
+    place = 'model_version="tiny-1",project="7",shown="true"'
+    assert f'vrthinker_agreement{{comparison="agree",dimension="TA",{place}}} 1.0' in text
+    assert f'vrthinker_agreement{{comparison="human_tie",dimension="OA",{place}}} 1.0' in text
+    assert f'vrthinker_agreement{{comparison="flip",dimension="OA",{place}}} 0.0' in text

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from backend.ledger import Ledger
+from backend.agreement.calibration import Calibration, Fit
+from backend.jobs.comparing import Comparing
+from backend.ledger import Annotation, Ledger, Project
+from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Verdict
+from backend.wire import Order, Outcome
 from tests.unit.requests import CONFIG, FakeQueue, live_worker, payload, task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from flask import Flask
     from flask.testing import FlaskClient
+
+VERSION = "tiny-1"
 
 
 def test_it_shows_states_failures_and_links_to_the_tasks(client: FlaskClient) -> None:
@@ -38,11 +46,12 @@ def test_it_shows_each_worker_and_marks_the_one_that_is_late_or_of_another_versi
 ) -> None:
     late = datetime.now(UTC) - timedelta(hours=2, minutes=5)
     queue.live = [
-        live_worker(name="gpu-0", model_version=version, project=7, task=41),
+        live_worker(name="gpu-0", model_version=version, tasks=((7, 41), (8, 42))),
         live_worker(name="gpu-1", model_version="older-1", heartbeat=late),
     ]
     page = client.get("/").text
     assert 'href="http://127.0.0.1:8080/projects/7/data?task=41"' in page
+    assert 'href="http://127.0.0.1:8080/projects/8/data?task=42"' in page
     assert page.count('class="bad"') == 2
     assert "2 h 5 min ago" in page
     assert "No worker writes back" in page
@@ -100,3 +109,80 @@ def test_it_needs_no_javascript_and_allows_none(client: FlaskClient) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     with client.get("/static/status.css") as style:
         assert style.status_code == 200
+
+
+def answered(ledger: Ledger, project: int, task_number: int, chosen: str) -> None:
+    """A judgement for Video 1 everywhere, and a person's answer to it."""
+    order = Order(PairwiseTask(project, task_number, "/a.mp4", "/b.mp4", "a red panda"), VERSION)
+    verdicts = {dimension: Verdict(Preference.VIDEO_1) for dimension in Dimension}
+    judgement = Judgement(VERSION, verdicts, "", StopCondition.ANSWERED, False, (), (), ())
+    ledger.record(Outcome(order, judgement=judgement))
+    result = [
+        {"from_name": name, "to_name": "video1", "type": "choices", "value": {"choices": [chosen]}}
+        for name in ("ta", "mq", "vq", "oa")
+    ]
+    moment = datetime.now(UTC)
+    ledger.remember_annotation(
+        Annotation(task_number, project, task_number, 3, result, None, False, 9.5, moment, moment, "webhook")
+    )
+
+
+def test_it_shows_agreement_per_dimension_as_numbers_and_bars(client: FlaskClient, ledger: Ledger) -> None:
+    ledger.remember_project(Project(7, "Pairs", CONFIG))
+    for number, chosen in enumerate(["Video 1", "Video 1", "Tie", "Video 2"], start=1):
+        answered(ledger, 7, number, chosen)
+    assert "The answers of 4 tasks are still to be compared." in client.get("/").text
+    while Comparing(ledger).run():
+        pass
+    page = client.get("/").text
+    assert "judgement shown, 4 answers" in page
+    assert page.count("<td>50 %</td>") == 4
+    assert 'aria-label="Overall: 2 the same, 1 tie for the person only, 1 opposite"' in page
+    assert '<rect class="agree" x="0.0" y="0" width="50.0" height="10"></rect>' in page
+    assert "still to be compared" not in page
+
+
+def test_blind_answers_are_shown_apart(client: FlaskClient, tmp_path: Path, make_app: Callable[..., Flask]) -> None:
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", blind_share=1.0)
+    ledger.remember_project(Project(7, "Pairs", CONFIG))
+    answered(ledger, 7, 1, "Video 1")
+    Comparing(ledger).run()
+    page = client.get("/").text
+    assert "blind: judgement not shown, 1 answer<" in page
+    assert "judgement shown," not in page
+    ledger.close()
+
+
+def test_it_shows_how_full_a_gpu_is(client: FlaskClient, queue: FakeQueue) -> None:
+    queue.live = [
+        live_worker(name="gpu-0", device="cuda:0 A100", memory_free=21_300_000_000, memory_total=40_000_000_000)
+    ]
+    page = client.get("/").text
+    assert "cuda:0 A100" in page
+    assert "21.3 of 40.0 GB free" in page
+
+
+def test_a_project_in_auto_mode_says_so(client: FlaskClient, ledger: Ledger) -> None:
+    client.post("/setup", json=payload("setup"))
+    ledger.take_automatically(1, after=0)
+    assert "New tasks are taken in by themselves." in client.get("/").text
+
+
+def test_it_says_what_the_scores_are(client: FlaskClient, ledger: Ledger) -> None:
+    ledger.remember_project(Project(7, "Pairs", CONFIG))
+    answered(ledger, 7, 1, "Video 1")
+    Comparing(ledger).run()
+    assert "Prediction scores are the model&#39;s own confidence." in client.get("/").text.replace("'", "&#39;")
+    ledger.keep_calibration(7, VERSION, Fit(Calibration(0.7, -0.2), 312, 0.214, 0.171))
+    page = client.get("/").text
+    assert "by 312 answers" in page
+    assert "0.171, 0.214 without" in page
+
+
+def test_no_style_or_script_is_inline(client: FlaskClient, ledger: Ledger) -> None:
+    ledger.remember_project(Project(7, "Pairs", CONFIG))
+    answered(ledger, 7, 1, "Video 1")
+    Comparing(ledger).run()
+    page = client.get("/").text
+    assert "<svg" in page
+    assert not re.search(r"<style|<script|\sstyle=|\son\w+=|javascript:", page)

@@ -88,7 +88,7 @@ def test_what_does_not_exist_is_refused_in_json(client: FlaskClient, path: str, 
 def test_a_failure_of_ours_is_told_without_its_inside(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("the password is hunter2")
 
     monkeypatch.setattr(Ledger, "enter", fail)

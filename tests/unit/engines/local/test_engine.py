@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,10 +12,12 @@ import torch
 from backend.engines.local.engine import LocalEngine
 from backend.errors import EngineError
 from backend.types import Completion, Message, Text
-from tests.parity.generation import Script, watched
+from tests.parity.generation import Script, Steering
 from tests.unit.engines.local.pictures import noise
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.checkpoints import Checkpoint
 
 FRAME = noise(1)
@@ -41,22 +44,22 @@ def test_a_completion_counts_its_tokens(engine: LocalEngine) -> None:
     assert completion.completion_tokens == 7
     assert completion.truncated
     assert completion.cached_tokens == 0
-    assert completion.prompt_tokens == engine._cache.values.get_seq_length() - 6
+    assert completion.prompt_tokens == len(engine._batch._rows[0]) - 6, "the last token is never read"
     assert completion.seconds > 0
 
 
-def test_a_reply_that_ends_by_itself_is_not_truncated(engine: LocalEngine, checkpoint: Checkpoint) -> None:
-    with watched(checkpoint, [Script(3, "TA=1")] * 2):
-        whole = engine.complete(QUESTION, max_new_tokens=50)
-        cut = engine.complete(QUESTION, max_new_tokens=whole.completion_tokens - 1)
+def test_a_reply_that_ends_by_itself_is_not_truncated(checkpoint: Checkpoint) -> None:
+    engine = checkpoint.engine(choose=Steering(checkpoint, [Script(3, "TA=1")] * 2))
+    whole = engine.complete(QUESTION, max_new_tokens=50)
+    cut = engine.complete(QUESTION, max_new_tokens=whole.completion_tokens - 1)
     assert (whole.text, whole.truncated) == (cut.text, False)
     assert cut.truncated
     assert whole.text.endswith("TA=1")
 
 
-def test_odds_stand_where_the_digit_is(engine: LocalEngine, checkpoint: Checkpoint) -> None:
-    with watched(checkpoint, [Script(3, "<Answer>TA=1, MQ=2, VQ=0, OA=1</Answer>")]):
-        completion = engine.complete(QUESTION, max_new_tokens=50)
+def test_odds_stand_where_the_digit_is(checkpoint: Checkpoint) -> None:
+    scripts = [Script(3, "<Answer>TA=1, MQ=2, VQ=0, OA=1</Answer>")]
+    completion = checkpoint.engine(choose=Steering(checkpoint, scripts)).complete(QUESTION, max_new_tokens=50)
     assert [completion.text[digit.offset] for digit in completion.digits] == ["1", "2", "0", "1"]
     assert all(sum(digit.odds) == pytest.approx(1) and 0 < digit.mass < 1 for digit in completion.digits)
 
@@ -84,15 +87,16 @@ def test_threads_take_turns(engine: LocalEngine) -> None:
 def test_a_conversation_beyond_the_context_is_refused_with_both_numbers(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_context", 20)
-    length = len(engine._prompter.prompt(QUESTION, engine._gallery.show([FRAME])).ids)
+    monkeypatch.setattr(engine._batch, "_context", 20)
+    with torch.inference_mode():
+        length = len(engine._batch._prompter.prompt(QUESTION, engine._batch._gallery.show([FRAME])).ids)
     with pytest.raises(EngineError, match=f"has {length} tokens, but the model reads at most 20"):
         engine.complete(QUESTION, max_new_tokens=5)
 
 
 def test_a_reply_never_grows_beyond_the_context(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     length = engine.complete(QUESTION, max_new_tokens=1).prompt_tokens
-    monkeypatch.setattr(engine, "_context", length + 4)
+    monkeypatch.setattr(engine._batch, "_context", length + 4)
     completion = engine.complete(QUESTION, max_new_tokens=50)
     assert completion.completion_tokens == 4
     assert completion.truncated
@@ -112,14 +116,9 @@ def test_after_a_failure_the_next_reply_is_right(
 ) -> None:
     before = engine.complete(QUESTION, max_new_tokens=12)
 
-    def fail_midway(*_: object) -> None:
-        raise failure
-
-    layer = checkpoint.model.model.language_model.layers[-1]
-    hook = layer.register_forward_hook(fail_midway)
-    with pytest.raises(expected):
+    times = 2 if isinstance(failure, torch.OutOfMemoryError) else 1
+    with failing(checkpoint, failure, times), pytest.raises(expected):
         said(engine, "something else")
-    hook.remove()
     after = engine.complete(QUESTION, max_new_tokens=12)
     assert without_times(after) == without_times(before)
     assert after.cached_tokens == 0
@@ -129,7 +128,30 @@ def test_out_of_memory_says_what_to_do(engine: LocalEngine, monkeypatch: pytest.
     def burst(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(engine, "_generate", burst)
+    monkeypatch.setattr(engine._batch, "_read", burst)
     with pytest.raises(EngineError, match=r"conversation with 1 pictures.*QUANTIZATION") as raised:
         engine.complete(QUESTION, max_new_tokens=5)
     assert not raised.value.retryable
+
+
+def test_out_of_memory_is_tried_once_more_with_an_emptied_cache(engine: LocalEngine, checkpoint: Checkpoint) -> None:
+    expected = engine.complete(QUESTION, max_new_tokens=12)
+    with failing(checkpoint, torch.OutOfMemoryError("CUDA out of memory"), times=1):
+        again = engine.complete(QUESTION, max_new_tokens=12)
+    assert without_times(again) == without_times(expected)
+    assert again.cached_tokens == 0
+
+
+@contextmanager
+def failing(checkpoint: Checkpoint, failure: Exception, times: int) -> Iterator[None]:
+    """Let so many passes through the last layer fail; more passes than failures must come."""
+    left = [failure] * times
+
+    def fail(*_: object) -> None:
+        if left:
+            raise left.pop()
+
+    hook = checkpoint.model.model.language_model.layers[-1].register_forward_hook(fail)
+    yield
+    hook.remove()
+    assert not left, "nothing came to fail"

@@ -40,7 +40,7 @@ def test_loading_prints_nothing(folder: Path, capfd: pytest.CaptureFixture[str])
 
 def test_weights_are_float32_on_the_cpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds: list[torch.dtype] = []
-    monkeypatch.setattr(loading, "LocalEngine", lambda model, *_: kinds.append(model.dtype))
+    monkeypatch.setattr(loading, "LocalEngine", lambda model, *_, **__: kinds.append(model.dtype))
     load_engine(str(folder), device="cpu")
     assert kinds == [torch.float32]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from backend.engines.local.odds import DigitRecorder, digit_ids, digit_odds
+from backend.engines.local.odds import digit_odds
 
 if TYPE_CHECKING:
     from tests.checkpoints import Checkpoint
@@ -49,20 +49,3 @@ def test_control_tokens_do_not_shift_the_offsets(checkpoint: Checkpoint) -> None
     generated = ids(checkpoint, "a<|im_start|>b TA=1<|im_end|>")
     (digit,) = digit_odds(checkpoint.tokenizer, generated, LIKELY.repeat(len(generated), 1))
     assert digit.offset == len("ab TA=")
-
-
-def test_the_recorder_notes_the_last_place_of_every_pass(checkpoint: Checkpoint) -> None:
-    wanted = list(digit_ids(checkpoint.tokenizer))
-    passes = [torch.tensor([[5, 6, 7]]), torch.tensor([[8]])]
-    with torch.inference_mode(), DigitRecorder(checkpoint.model, wanted) as recorder:
-        logits = [checkpoint.model(input_ids=tokens).logits[0, -1] for tokens in passes]
-    expected = torch.stack([one.log_softmax(-1)[wanted] for one in logits])
-    torch.testing.assert_close(recorder.log_probabilities(), expected)
-
-
-def test_a_closed_recorder_notes_nothing(checkpoint: Checkpoint) -> None:
-    with torch.inference_mode(), DigitRecorder(checkpoint.model, digit_ids(checkpoint.tokenizer)) as recorder:
-        checkpoint.model(input_ids=torch.tensor([[5]]))
-    with torch.inference_mode():
-        checkpoint.model(input_ids=torch.tensor([[6]]))
-    assert len(recorder.log_probabilities()) == 1

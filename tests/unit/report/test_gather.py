@@ -1,0 +1,155 @@
+"""Which answers count, beside which judgement, and what the person knew of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backend.report.gather import Exposure, Left, Wanted, gather
+from backend.types import Dimension
+from tests.unit.label_studio.configs import BLIND
+from tests.unit.report.project import LAYOUT, ONE, START, TWO, SmallProject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from backend.report.gather import Gathered
+
+
+def gathered(project: SmallProject, *versions: str) -> Gathered:
+    return gather(project.ledger, 7, LAYOUT, Wanted(versions))
+
+
+def exposures(found: Gathered) -> list[tuple[str, str]]:
+    """Version and exposure of every comparison."""
+    names = list(found.versions.numbers)
+    rows = zip(found.comparisons.version, found.comparisons.exposure, strict=True)
+    return [(str(names[version]), list(Exposure)[exposure].value) for version, exposure in rows]
+
+
+def test_an_answer_that_began_with_the_prediction_was_shown_it(project: SmallProject) -> None:
+    prediction = project.judged(1, "1111")
+    project.answered(1, "1212", prediction)
+    found = gathered(project)
+    assert exposures(found) == [(ONE, "shown")]
+    assert [found.comparisons.model[d][0] for d in Dimension] == [1, 1, 1, 1]
+    assert [found.answers.human[d][0] for d in Dimension] == [1, 2, 1, 2]
+
+
+def test_an_answer_without_a_prediction_is_unlinked(project: SmallProject) -> None:
+    project.judged(1, "1111")
+    project.answered(1, "1111")
+    assert exposures(gathered(project)) == [(ONE, "unlinked")]
+
+
+def test_what_was_begun_with_one_version_is_unlinked_for_the_other(project: SmallProject) -> None:
+    project.judged(1, "1111", ONE)
+    second = project.judged(1, "2222", TWO)
+    project.answered(1, "2222", second)
+    found = gathered(project)
+    assert exposures(found) == [(ONE, "unlinked"), (TWO, "shown")]
+    assert list(found.answers.exposure) == [0], "the person saw a judgement"
+    assert exposures(gathered(project, ONE)) == [(ONE, "unlinked")]
+
+
+def test_the_blind_slice_is_blind(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    project.ledger._blind_share = 1.0
+    project.judged(1, "1111", published=False)
+    project.answered(1, "1111")
+    assert exposures(gathered(project)) == [(ONE, "blind")]
+
+
+def test_a_project_whose_config_hides_the_model_is_blind(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path, config=BLIND)
+    project.judged(1, "1111", published=False)
+    project.answered(1, "1111")
+    assert [group.exposure for group in project.report().versions[0].groups] == [Exposure.BLIND]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"deleted": True}, Left.DELETED),
+        ({"cancelled": True}, Left.SKIPPED),
+        ({"prediction": 10, "lead_time": None}, Left.BULK),
+        ({"labels": "????"}, Left.UNREADABLE),
+        ({"labels": "----"}, Left.UNREADABLE),
+        ({"days": -3}, Left.OLDER),
+    ],
+)
+def test_an_answer_that_does_not_count_is_listed_as_what_it_is(
+    project: SmallProject, answer: dict[str, object], reason: Left
+) -> None:
+    project.judged(1, "1111")
+    project.answered(1, **{"labels": "1111", **answer})  # type: ignore[arg-type]  # a table of keywords
+    found = gather(project.ledger, 7, LAYOUT, Wanted(since=START - timedelta(days=1)))
+    assert dict(found.left) == {reason: 1}
+    assert len(found.answers.task) == 0
+
+
+def test_an_answer_changed_since_then_counts(project: SmallProject) -> None:
+    project.answered(1, "1111", days=-3, changed=1)
+    found = gather(project.ledger, 7, LAYOUT, Wanted(since=START))
+    assert len(found.answers.task) == 1
+
+
+def test_of_a_persons_answers_to_one_task_the_last_counts(project: SmallProject) -> None:
+    project.judged(1, "1111")
+    project.answered(1, "2222", days=0, changed=5)
+    project.answered(1, "1111", days=1)
+    project.answered(1, "0000", person=2)
+    project.answered(1, "0000", person=None)
+    project.answered(1, "0000", person=None)
+    found = gathered(project)
+    assert found.left[Left.REPEATED] == 1
+    assert sorted(found.answers.human[Dimension.TA]) == [0, 0, 0, 2], "nobody knows whether unknown people are one"
+
+
+def test_an_answer_may_lack_dimensions_and_hold_labels_from_elsewhere(project: SmallProject) -> None:
+    project.judged(1, "111-")
+    project.answered(1, "1?-1")
+    found = gathered(project)
+    assert [found.answers.human[d][0] for d in Dimension] == [1, -1, -1, 1]
+    assert [found.comparisons.model[d][0] for d in Dimension] == [1, 1, 1, -1]
+    assert list(found.problems) == ["MQ: 'Neither' is not one of its choices"]
+
+
+def test_answers_and_judgements_meet_whatever_tasks_they_are_of(project: SmallProject) -> None:
+    for task in (2, 3, 5):
+        project.judged(task, "1111")
+    for task in (1, 3, 4, 6):
+        project.answered(task, "1111")
+    found = gathered(project)
+    assert list(found.answers.task) == [1, 3, 4, 6]
+    assert list(found.comparisons.answer) == [1]
+    assert found.unjudged == 3
+    assert found.verdicts[ONE].tasks == 3
+
+
+def test_swap_and_position_are_counted_over_all_judged_tasks(project: SmallProject) -> None:
+    project.judged(1, "1120", order_dependent=False)
+    project.judged(2, "1220", order_dependent=True)
+    project.judged(3, "2222")
+    version = project.report().versions[0]
+    assert (version.swap[Dimension.OA].count, version.swap[Dimension.OA].of) == (1, 2)
+    assert (version.position[Dimension.TA].count, version.position[Dimension.TA].of) == (2, 3)
+    assert (version.position[Dimension.OA].count, version.position[Dimension.OA].of) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("video", "source"),
+    [
+        ("/data/local-files/?d=videos/atlas/{}.mp4", "videos/atlas"),
+        ("/data/upload/7/{}.mp4", "/data/upload/7"),
+        ("s3://bucket/run 3/{}.mp4", "s3://bucket/run 3"),
+        ("https://user:secret@cdn.example.com/atlas/{}.mp4?sig=secret", "https://cdn.example.com/atlas"),
+        ("{}.mp4", "no folder"),
+    ],
+)
+def test_a_source_is_the_videos_folder_without_secrets(project: SmallProject, video: str, source: str) -> None:
+    project.judged(1, "1111", video=video)
+    project.answered(1, "1111")
+    assert list(gathered(project).sources.numbers) == [source]

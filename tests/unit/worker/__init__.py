@@ -1,0 +1,1 @@
+"""Tests of what the worker processes do beside their jobs."""
