@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -70,4 +71,18 @@ def from_json(kind: type[T], data: object) -> T:
         problems = error.errors(include_url=False, include_input=False)
         places = "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'all'}: {problem['msg']}" for problem in problems)
         raise ValueError(f"not a valid {kind.__name__}: {places}") from None
+    return value
+
+
+def from_text(kind: type[T], text: str) -> T:
+    """The same from JSON text, in half the time.
+
+    Raises:
+        ValueError: it is not JSON, or does not describe a value of that kind.
+    """
+    try:
+        value: T = _adapter(kind).validate_json(text)
+    except ValidationError:
+        # The fast parser refuses half a surrogate pair, which the slow one takes; whatever is wrong, it says so too.
+        return from_json(kind, json.loads(text))
     return value

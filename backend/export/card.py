@@ -59,7 +59,8 @@ stands in the column `trace_source`:
 
 {sources}
 
-Nothing was made up to fill a gap. {examples}
+Nothing was made up to fill a gap. Keep the rows of `model` and `person` alone to teach reasoning. Beside a reply that
+is labels alone, the reply that was not wanted is the model's labels alone. {examples}
 
 ## Privacy
 {privacy} Prompts, videos and what people wrote are as they are in Label Studio: look at them before you publish this.

@@ -44,9 +44,10 @@ class Unfit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A training example: what the model saw, its own last reply, and the reply that ends in the person's labels.
+    """A training example: what the model saw, the reply that ends in the person's labels, and the model's beside it.
 
-    `prompt` ends with a user message.
+    `prompt` ends with a user message. `rejected` is the model's own last reply; where `chosen` is labels alone, it is
+    the model's labels alone, or a preference of one to the other would above all be one for saying nothing.
     """
 
     prompt: Conversation
@@ -72,7 +73,8 @@ def example_of(record: Record, contract: Contract | None, draw: Callable[[Inspec
         return Unfit.OTHER_CONTRACT
     said = neutralise(record.judgement.turns[-1].reply)
     chosen, source = _chosen(record, said, contract)
-    return Example(prompt, said, chosen, source)
+    bare = source is TraceSource.LABELS_ONLY and len(record.model) == len(Dimension)
+    return Example(prompt, answer_text(record.model) if bare else said, chosen, source)
 
 
 def source_of(record: Record, contract: Contract | None) -> TraceSource | Unfit:

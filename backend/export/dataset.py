@@ -11,7 +11,7 @@ from PIL import Image
 
 from backend.errors import ExportError, NothingToExportError
 from backend.export.card import dataset_card
-from backend.export.conversation import Example, TraceSource, Unfit, contract_for, example_of, source_of
+from backend.export.conversation import TraceSource, Unfit, contract_for, example_of, source_of
 from backend.export.folder import MANIFEST, drafting
 from backend.export.formats import images_of
 from backend.export.manifest import NO_PICTURES, Manifest, Tallies
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from backend.export.conversation import Example
     from backend.export.folder import Draft
     from backend.export.pictures import OpenPair
     from backend.export.record import Record
@@ -81,12 +82,15 @@ def export_dataset(
 
     Raises:
         SettingsError: a format is unknown or needs the pictures.
+        ValueError: pictures are wanted without `videos`.
         NothingToExportError: no answer is left to be exported.
         ExportError: the project is unknown, or the folder cannot be written.
         LabelConfigError: the project's labeling config is not for pairwise judging.
         LabelStudioError: the token is not accepted while videos are fetched.
         LedgerError: the ledger cannot be used.
     """
+    if options.frames and videos is None:
+        raise ValueError("pictures are wanted, but there is nothing to fetch videos with")
     chosen = chosen_formats(options.formats, frames=options.frames)
     project = ledger.project(options.project)
     if project is None:
@@ -173,27 +177,33 @@ class _Export:
             record = replace(record, problems=(*record.problems, shown.problem))
         if shown.clips:
             record = replace(record, judgement=replace(record.judgement, clips=shown.clips))
-        # Replaying a conversation takes longer than all the rest, and only rows with pictures need it.
-        made = example_of(record, contract, _blank) if self._pictures else None
-        source = (
-            source_of(record, contract) if made is None else made.trace_source if isinstance(made, Example) else made
-        )
+        source, example = self._example(record, contract)
         self._tallies.count(record)
-        self._count_example(source, shown)
+        self._count_example(record, source, shown)
         told = source if isinstance(source, TraceSource) else None
         add_line(self._draft, RECORDS, row_of(record, trace_source=told, files=shown.files))
-        self._examples(record, made if isinstance(made, Example) and shown.files else None, shown)
+        self._write_example(record, example if shown.files else None, shown)
         self.answers.append((record.annotation, record.model_version, record.updated_at))
 
-    def _count_example(self, source: TraceSource | Unfit, shown: Shown) -> None:
+    def _example(self, record: Record, contract: Contract | None) -> tuple[TraceSource | Unfit, Example | None]:
+        """Whose reasons an example of this record has, and where pictures are written the example itself.
+
+        Replaying a conversation takes longer than all the rest, and only rows with pictures need it.
+        """
+        if self._pictures is None:
+            return source_of(record, contract), None
+        made = example_of(record, contract, _blank)
+        return (made, None) if isinstance(made, Unfit) else (made.trace_source, made)
+
+    def _count_example(self, record: Record, source: TraceSource | Unfit, shown: Shown) -> None:
         if isinstance(source, Unfit):
             self._tallies.no_example(source)
         elif self._pictures and not shown.files:
             self._tallies.no_example(NO_PICTURES)
         else:
-            self._tallies.example(source, pair=source is not TraceSource.MODEL)
+            self._tallies.example(source, pair=source is TraceSource.PERSON or record.human != record.model)
 
-    def _examples(self, record: Record, example: Example | None, shown: Shown) -> None:
+    def _write_example(self, record: Record, example: Example | None, shown: Shown) -> None:
         case = Case(record, example, images_of(example, shown.files) if example else [])
         for made in self._formats:
             made.write(self._draft, case)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 
 from backend.ledger.answers import CHUNK, Answers
 from backend.ledger.records import Answered, Judged, Key
@@ -14,7 +14,7 @@ from backend.ledger.schema import judgement as judgements
 from backend.ledger.schema import work
 from backend.ledger.work import task_of
 from backend.types import Dimension, Judgement, Verdict
-from backend.wire import from_json
+from backend.wire import from_json, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,8 @@ class Truth(Answers):
                 yield Judged(task_of(row), row["model_version"], row["prediction_id"], row["shown"], verdicts)
 
     def _judged(self, project: int, tasks: Sequence[int]) -> dict[int, list[RowMapping]]:
-        statement = select(work, judgements.c.body).join(judgements).order_by(work.c.id)
+        body = cast(judgements.c.body, Text).label("body")  # as text, which is read in half the time
+        statement = select(work, body).join(judgements).order_by(work.c.id)
         statement = statement.where(work.c.project == project, work.c.task.in_(tasks))
         found: dict[int, list[RowMapping]] = defaultdict(list)
         with self._read() as db:
@@ -76,4 +77,4 @@ def _answered(annotation: Annotation, row: Any, *, exact: bool) -> Answered:  # 
     if row is None:
         return Answered(annotation, None, None, None, shown=False, exact=False)
     key = Key(row["project"], row["task"], row["model_version"])
-    return Answered(annotation, key, task_of(row), from_json(Judgement, row["body"]), shown=row["shown"], exact=exact)
+    return Answered(annotation, key, task_of(row), from_text(Judgement, row["body"]), shown=row["shown"], exact=exact)

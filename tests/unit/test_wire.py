@@ -19,7 +19,7 @@ from backend.types import (
     Turn,
     Verdict,
 )
-from backend.wire import Failure, Order, Outcome, from_json, to_json
+from backend.wire import Failure, Order, Outcome, from_json, from_text, to_json
 
 TASK = PairwiseTask(1, 7, "/data/a.mp4", "/data/b.mp4", 'He says "hi" 😀 <b>\u202eabc\n')
 ORDER = Order(TASK, "tiny-1.x", attempt=2)
@@ -66,8 +66,13 @@ JUDGEMENT = Judgement(
 def test_a_value_comes_back_equal_from_json(value: object) -> None:
     text = json.dumps(to_json(value), allow_nan=False)
     back = from_json(type(value), json.loads(text))
-    assert back == value
+    assert back == from_text(type(value), text) == value
     assert type(back) is type(value)
+
+
+def test_half_a_surrogate_pair_is_read_from_text_too() -> None:
+    broken = {**to_json(JUDGEMENT), "reasoning": "half \ud83d of it"}
+    assert from_text(Judgement, json.dumps(broken)).reasoning == "half \ud83d of it"
 
 
 def test_labels_are_words_and_preferences_the_model_s_digits_in_json() -> None:
@@ -113,6 +118,8 @@ def changed(path: str, value: object) -> dict[str, Any]:
 def test_a_value_out_of_the_types_is_refused_and_its_place_is_named(path: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"not a valid Judgement: {path.split('.')[0]}"):
         from_json(Judgement, changed(path, value))
+    with pytest.raises(ValueError, match=rf"not a valid Judgement: {path.split('.')[0]}"):
+        from_text(Judgement, json.dumps(changed(path, value)))
 
 
 @pytest.mark.parametrize("data", [None, 5, "text", [], {}])

@@ -148,7 +148,9 @@ def test_a_reply_says_who_wrote_its_reasons(
 def test_labels_without_anybody_s_reasons_stand_alone(people: People) -> None:
     people.task(1)
     people.answer(1, {TA: TIE})
-    assert example(people).chosen == "<Answer>TA=0, VQ=0, MQ=2, OA=2</Answer>"
+    made = example(people)
+    assert made.chosen == "<Answer>TA=0, VQ=0, MQ=2, OA=2</Answer>"
+    assert made.rejected == "<Answer>TA=2, VQ=0, MQ=2, OA=2</Answer>", "both say nothing, so only the labels differ"
 
 
 def test_a_blind_answer_with_the_same_labels_ends_in_the_model_s_own_words(people: People) -> None:

@@ -259,6 +259,11 @@ def test_a_disk_that_fills_up_halfway_leaves_the_earlier_dataset(
     assert sorted(path.name for path in tmp_path.iterdir() if "set" in path.name) == ["set"]
 
 
+def test_pictures_without_videos_are_a_mistake_of_the_caller(people: People, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to fetch videos with"):
+        export(filled(people), tmp_path / "set", frames=True)
+
+
 def test_progress_is_told_from_start_to_end(people: People, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     options = ExportOptions(PROJECT, tmp_path / "set", VRTHINKER_128)
