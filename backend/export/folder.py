@@ -1,22 +1,15 @@
-"""A dataset folder that is there whole or not at all: written beside its place, checked off, moved in at the end.
-
-`NAME` is written as `.NAME.partial`. What a crash leaves of that is cleared by the next export; a dataset that is being
-replaced stands aside as `.NAME.replaced` for the moment of the move, and is put back if that was interrupted.
-"""
+"""A dataset's files while they are written, each with its checksum; the folder is there whole or not at all."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
-import os
-import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Self
 
 from backend.errors import ExportError
+from backend.replacing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +17,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 KIND = "vrthinker-dataset"
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 BUFFER = 1 << 20
 
 
@@ -119,27 +111,9 @@ def drafting(target: Path) -> Iterator[Draft]:
     Raises:
         ExportError: the folder holds something else, another export writes it, the disk is full or cannot be used.
     """
-    target = target.absolute()
-    partial, replaced = (target.with_name(f".{target.name}.{state}") for state in ("partial", "replaced"))
-    with _mapped(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir(exist_ok=True)
-        held = _locked(partial, target)
-        try:
-            try:
-                if replaced.exists() and not target.exists():
-                    replaced.rename(target)
-                check_replaceable(target)
-                _clear(partial)
-                with Draft(partial) as draft:
-                    yield draft
-                    draft.close()
-                _move(partial, target, replaced)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
-        finally:
-            os.close(held)
+    with replacing(target, check_replaceable) as folder, Draft(folder) as draft:
+        yield draft
+        draft.close()
 
 
 def check_replaceable(target: Path) -> None:
@@ -169,49 +143,3 @@ def _listed(target: Path) -> set[str]:
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         return set()
     return {MANIFEST, *manifest.get("files", {})}
-
-
-def _locked(folder: Path, target: Path) -> int:
-    """A descriptor that keeps other exports out; the system gives it up when this process dies."""
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(held)
-        raise ExportError(f"Another export is writing {target}. Wait for it, or name another folder.") from None
-    return held
-
-
-def _clear(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _move(partial: Path, target: Path, replaced: Path) -> None:
-    shutil.rmtree(replaced, ignore_errors=True)
-    if target.exists():
-        target.rename(replaced)
-    try:
-        partial.rename(target)
-    except OSError:
-        if replaced.exists():
-            replaced.rename(target)
-        raise
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-@contextmanager
-def _mapped(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in FULL:
-            raise ExportError(
-                f"The disk of {target.parent} is full; nothing was written. Make room, or name a folder elsewhere."
-            ) from error
-        raise ExportError(
-            f"{target} cannot be written: {error.strerror or error}. Check the folder and its rights."
-        ) from error

@@ -91,7 +91,7 @@ def test_another_export_into_the_same_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".set.partial").mkdir()
     held = os.open(tmp_path / ".set.partial", os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
-    with pytest.raises(ExportError, match="Another export is writing"), drafting(tmp_path / "set"):
+    with pytest.raises(ExportError, match="Another command is writing"), drafting(tmp_path / "set"):
         pytest.fail("it began to write")
     os.close(held)
     write(tmp_path / "set", a="1")
