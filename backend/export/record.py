@@ -139,7 +139,7 @@ def record_of(answered: Answered, layout: Layout, annotator: str) -> Record | No
         },
         exact=answered.exact,
         shown=answered.shown,
-        bulk=annotation.parent_prediction is not None and annotation.lead_time is None,
+        bulk=annotation.bulk,
         split=split_of(task.prompt),
         lead_time=annotation.lead_time,
         created_at=annotation.created_at,

@@ -77,8 +77,7 @@ class Comparing:
 def _compared(layout: Layout, answered: Answered) -> Compared | None:
     """None for what is no answer, or none that a person looked at."""
     annotation, key, judgement = answered.annotation, answered.key, answered.judgement
-    made_in_bulk = annotation.parent_prediction is not None and annotation.lead_time is None
-    if key is None or judgement is None or annotation.deleted or annotation.was_cancelled or made_in_bulk:
+    if key is None or judgement is None or annotation.deleted or annotation.was_cancelled or annotation.bulk:
         return None
     outcome = compare(judgement.labels, labels_of(layout, annotation.result))
     return Compared(annotation.id, key.project, key.task, key.model_version, answered.shown, outcome, score(judgement))
