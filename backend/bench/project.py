@@ -1,6 +1,6 @@
 """What a project manager waits for, measured.
 
-Starts a Label Studio of its own on SQLite, in a temporary folder, and ends it. See `workload`.
+Starts a Label Studio of its own on SQLite, in a temporary folder, and ends it. See `workload` and `answered`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from backend.bench.answered import measure_sync
 from backend.bench.workload import measure_page, measure_project
 from backend.demo.label_studio import LabelStudio, install_label_studio
 from backend.demo.process import Processes, free_port
@@ -37,6 +38,7 @@ def measure(folder: Path) -> Iterator[Measure]:
         client = LabelStudioClient(ready.url, ready.credentials.personal_access_token)
         try:
             yield from measure_project(client, folder, lambda: _cpu(running.pid))
+            yield from measure_sync(client, folder)
         finally:
             client.close()
 
