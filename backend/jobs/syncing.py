@@ -108,6 +108,7 @@ class Syncing:
             deleted += self._ledger.mark_annotations_deleted(sorted((known & before) - found))
             seen |= found
             newest = max([task.updated_at for task in batch] + ([newest] if newest else []))
+            self._ledger.renew_sync(due.project, LEASE)
             tell(len(seen))
         if due.since is None:  # everything was listed, so what was not listed is gone
             deleted += self._ledger.mark_annotations_deleted(sorted(before - seen))

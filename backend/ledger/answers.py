@@ -91,6 +91,12 @@ class Answers(Database):
             db.execute(update(project).where(project.c.id == row.id).values(sync_not_before=now + lease))
             return Sync(row.id, row.synced_to)
 
+    def renew_sync(self, project_id: int, lease: timedelta) -> None:
+        """It still goes on: nobody else is to begin one before this lease ends."""
+        with self._write() as db:
+            values = {"sync_not_before": self._clock() + lease}
+            db.execute(update(project).where(project.c.id == project_id).values(**values))
+
     def end_sync(self, project_id: int, synced_to: datetime | None, pause: timedelta) -> None:
         """Everything up to `synced_to` is here; the next sync is due after the pause."""
         values = {"synced_to": synced_to, "sync_not_before": self._clock() + pause}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backend.errors import LabelStudioError, LabelStudioUnavailableError
+from backend.jobs import syncing
 from backend.jobs.syncing import LEASE, PAUSE_AFTER_ERROR, Syncing, _kept, _next_start
 from backend.label_studio import records
 from backend.ledger import Project, Sync
@@ -49,6 +50,32 @@ def sync(desk: Desk, people: People) -> None:
     due = desk.ledger.begin_sync(LEASE)
     assert due is not None
     Syncing(desk.ledger, people).sync(due)
+
+
+class SlowPeople(People):
+    """The same, each task listed minutes after the one before; `begun` are the syncs that others began meanwhile."""
+
+    def __init__(self, tasks: list[records.AnnotatedTask], desk: Desk) -> None:
+        super().__init__(tasks)
+        self._desk = desk
+        self.begun: list[Sync | None] = []
+
+    def annotated_tasks(self, project: int, since: datetime | None = None) -> Iterator[records.AnnotatedTask]:
+        for task in self.tasks:
+            self._desk.now[0] += LEASE * 0.6
+            self.begun.append(self._desk.ledger.begin_sync(LEASE))
+            yield task
+
+
+def test_a_sync_that_takes_longer_than_its_lease_stays_with_the_one_who_began_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syncing, "BATCH", 1)
+    desk.ledger.remember_project(Project(1, "Dogs", CONFIG))
+    slow = SlowPeople([answered(task, task * 10) for task in (1, 2, 3)], desk)
+    sync(desk, slow)
+    assert slow.begun == [None] * 3
+    assert desk.ledger.annotation_ids(1) == {10, 20, 30}
 
 
 def test_a_sync_brings_new_annotations_and_notices_deleted_ones(desk: Desk) -> None:
