@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from backend.errors import LedgerError
 from backend.ledger.schema import SCHEMA_VERSION, annotation, comparison, metadata, schema_version, uncompared, work
@@ -111,9 +113,20 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  
     forgotten is done again, because every step is idempotent.
     """
     connection.isolation_level = None  # the driver would begin too late: see _begin_sqlite
-    connection.execute("PRAGMA journal_mode=WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+@retry(
+    retry=retry_if_exception(lambda error: getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY),
+    stop=stop_after_delay(BUSY_TIMEOUT_S),
+    wait=wait_random(0.01, 0.1),
+    reraise=True,
+)
+def _write_ahead(connection: Any) -> None:  # noqa: ANN401  # the driver's own object
+    """Where several processes open a new ledger at once, SQLite refuses all but one, without waiting as elsewhere."""
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_sqlite(db: Connection) -> None:

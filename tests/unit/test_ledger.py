@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from backend.errors import (
     LabelStudioError,
@@ -116,6 +117,18 @@ def test_three_processes_entering_the_same_tasks_at_once_share_out_each_row_once
     ledger = Ledger.open(url)
     assert ledger.counts(1)[State.QUEUED] == 300
     ledger.close()
+
+
+def test_a_new_ledger_that_another_process_is_just_making_is_waited_for(url: str) -> None:
+    """SQLite would refuse the change to write-ahead logging at once, and not wait as it does elsewhere."""
+    other = sqlite3.connect(make_url(url).database or "", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE theirs (id)")
+    other.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.3, lambda: other.execute("COMMIT")).start()
+    ledger = Ledger.open(url)
+    assert ledger.projects() == []
+    ledger.close()
+    other.close()
 
 
 def test_a_rejected_task_is_failed_with_its_reason_and_never_due(ledger: Ledger, clock: SteppedClock) -> None:
