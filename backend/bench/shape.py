@@ -74,7 +74,6 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "num_hidden_layers": 8,
             "num_attention_heads": 16,
             "num_key_value_heads": 4,
-            "vocab_size": 1216,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]},
         },
         SMALL_VISION,
