@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format docs lock clean
+.PHONY: help install demo test check readers format docs lock clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,18 @@ check: $(READY) ## lint, format, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# Trainers that pin other versions of what we use, so each reads in an environment of its own.
+readers: $(READY) ## have ms-swift and LLaMA-Factory read an exported dataset
+	@$(BIN)/python -m tests.readers.dataset .readers/set
+	@for reader in ms_swift:ms-swift==4.6.0 llama_factory:llamafactory==0.9.5; do \
+		script=$${reader%%:*}; venv=.readers/$$script; \
+		test -x $$venv/bin/python || $(PYTHON) -m venv $$venv; \
+		$$venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt && \
+		$(BIN)/uv pip install --quiet --python $$venv/bin/python "$${reader#*:}" && \
+		$(BIN)/uv pip uninstall --quiet --python $$venv/bin/python torchvision torchaudio; \
+		$$venv/bin/python tests/readers/$$script.py .readers/set || exit 1; \
+	done
+
 format: $(READY) ## let ruff fix and format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
@@ -52,4 +64,4 @@ lock: ## pin the newest versions that fit into requirements/lock.txt and label-s
 		--output-file requirements/label-studio.txt requirements/label-studio.in
 
 clean: ## remove what the demo and the tests left behind (not .venv)
-	@rm -rf .demo .cache artifacts .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf .demo .cache .readers artifacts .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
