@@ -111,7 +111,8 @@ class OpenCVCapture:
         self._cv2 = load_cv2()
         self._path = path
         self._container = _container(path)
-        self._file = self._cv2.VideoCapture(str(path.resolve()), self._cv2.CAP_FFMPEG)
+        threads = [self._cv2.CAP_PROP_N_THREADS, decoder_threads()]
+        self._file = self._cv2.VideoCapture(str(path.resolve()), self._cv2.CAP_FFMPEG, threads)
         if not self._file.isOpened():
             raise self.unreadable()
         self.header = self._header(limits)
@@ -170,6 +171,11 @@ class OpenCVCapture:
         """Why this file shows no picture at all."""
         codec = _four_letters(self._file.get(self._cv2.CAP_PROP_FOURCC)) if self._file.isOpened() else ""
         return UnreadableError(why_unreadable(self._path, self._container, codec))
+
+
+def decoder_threads() -> int:
+    """Half the cores: the two videos of a pair are decoded at the same time."""
+    return max(1, (os.cpu_count() or 1) // 2)
 
 
 def _container(path: Path) -> Container:
