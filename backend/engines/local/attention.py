@@ -41,7 +41,9 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """As the library's own, and without a mask also for new tokens behind known ones: [rows, new, heads, width]."""
     new, known = query.shape[2], key.shape[2] - query.shape[2]
-    if attention_mask is not None or new == 1 or known == 0:
+    if attention_mask is None and new == 1:
+        return _one(query, key, value, options.get("scaling")), None
+    if attention_mask is not None or known == 0:
         shown: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
         return shown
     keys, values = (repeat_kv(one, module.num_key_value_groups) for one in (key, value))
@@ -51,6 +53,14 @@ def attend(
     weight = torch.sigmoid(sum_before - sum_among)[..., None]
     joined = torch.lerp(among, before, weight.to(among.dtype))
     return joined.transpose(1, 2).contiguous(), None
+
+
+def _one(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None) -> torch.Tensor:
+    """One token that sees everything: heads that share keys ask together, so that those are read once."""
+    rows, heads, new, width = query.shape
+    together = query.reshape(rows, key.shape[1], -1, width)
+    attended = torch.nn.functional.scaled_dot_product_attention(together, key, value, scale=scale)
+    return attended.reshape(rows, new, heads, width)
 
 
 def _part(
