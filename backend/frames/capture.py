@@ -47,13 +47,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the file says of itself, true or not: 0 frames or 0 fps where it says nothing that can be."""
+    """What the file says of itself, true or not: 0 frames or 0 fps where it says nothing that can be.
+
+    `indexed`: it says where its key frames are, and a seek starts at one of them.
+    """
 
     frames: int
     fps: float
     width: int
     height: int
     seekable: bool
+    indexed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,8 @@ class OpenCVCapture:
             width=int(get(cv2.CAP_PROP_FRAME_WIDTH)),
             height=int(get(cv2.CAP_PROP_FRAME_HEIGHT)),
             # Without a count OpenCV does not seek at all.
-            seekable=self._container.has_key_frame_index and 1 < frames <= limits.frames and 0 < fps <= HIGHEST_FPS,
+            seekable=self._container.can_be_sought and 1 < frames <= limits.frames and 0 < fps <= HIGHEST_FPS,
+            indexed=self._container.has_key_frame_index,
         )
 
     def __enter__(self) -> Self:

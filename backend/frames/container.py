@@ -41,6 +41,11 @@ class Container(StrEnum):
         """Whether seeking lands on a key frame because the file says where they are."""
         return self in {Container.MP4, Container.MATROSKA, Container.AVI}
 
+    @property
+    def can_be_sought(self) -> bool:
+        """Whether seeking lands close to a time, on a key frame or not."""
+        return self.has_key_frame_index or self is Container.MPEG_TS
+
 
 @dataclass(frozen=True, slots=True)
 class Unplayable:

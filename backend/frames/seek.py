@@ -32,9 +32,9 @@ class Seeker:
     def count(self) -> int:
         """The true number of frames, by decoding the end of the file; 0 if not proven."""
         last = len(self._landmarks.times) - 1
-        entry = self._landmarks.entry(last)
-        if entry is not None:
-            self._jump(entry)
+        by_seek, onwards = self._landmarks.steps(self._at, last)
+        if by_seek < onwards:
+            self._jump(self._landmarks.entry(last))
         while self._proven and self._step():
             pass
         # One that fails before the end is a hole, not the end.
@@ -59,9 +59,15 @@ class Seeker:
     def _jump(self, entry: int | None) -> None:
         """Seek behind a key frame, or to the first frame, and see where that really is."""
         self._capture.seek(0 if entry is None else self._landmarks.goal(entry, self._capture.header.fps))
+        if not self._landmarks.indexed:
+            self._proven = self._proven and entry is not None and self._stands_at_key(entry)
         place = self._landmarks.place(self._capture.seconds) if self._capture.grab() else None
         self._at = -1 if place is None else place
         self._proven = self._proven and place is not None and self._is_as_listed()
+
+    def _stands_at_key(self, entry: int) -> bool:
+        """Whether that key frame was decoded last. Decoding may have started anywhere, but what follows it is whole."""
+        return self._capture.intra and self._landmarks.place(self._capture.seconds) == entry
 
     def _step(self) -> bool:
         """Decode the next frame; False at the end. A frame that is not the next one listed disproves everything."""

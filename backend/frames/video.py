@@ -124,7 +124,7 @@ class Video:
         can_seek = header.seekable and may_pay(frames, len(slots))
         if self._landmarks is None and self._listed is None and (can_seek or not header.frames):
             self._listed = self._scan(self._path, self._limits)
-            self._landmarks = Landmarks.of(self._listed, decoded=False)
+            self._landmarks = Landmarks.of(self._listed, decoded=False, indexed=header.indexed)
         if not can_seek or self._landmarks is None:
             return None
         total = len(self._landmarks.times) if self._clip is None else self._clip.frames
@@ -137,9 +137,11 @@ class Video:
 
     def _seek(self, capture: Capture, landmarks: Landmarks, slots: Collection[int], workers: Executor) -> bool:
         seeker = Seeker(capture, landmarks)
-        total = self._clip.frames if self._clip else seeker.count()
+        total = self._clip.frames if self._clip else len(landmarks.times)
         darkroom = Darkroom(workers, self._contract.image_size)
-        if not total or not seeker.collect(self._places(slots, total), darkroom):
+        if not seeker.collect(self._places(slots, total), darkroom):
+            return False
+        if self._clip is None and not (total := seeker.count()):
             return False
         if not landmarks.decoded:
             self._numbering = landmarks.place
@@ -162,8 +164,15 @@ class Video:
         if first_time:
             if not count:
                 raise capture.unreadable()
-            self._landmarks = None if walk.gap else Landmarks.of(walk.moments, decoded=True)
+            self._landmarks = None if walk.gap else self._charted(walk.moments, indexed=capture.header.indexed)
         self._learn(count, darkroom, slots, capture)
+
+    def _charted(self, moments: Sequence[Moment], *, indexed: bool) -> Landmarks | None:
+        """Landmarks from decoding every frame. Without an index the list has to say which are key frames."""
+        decoded = Landmarks.of(moments, decoded=True)
+        if indexed or decoded is None:
+            return decoded
+        return self._landmarks if self._landmarks and self._landmarks.times == decoded.times else None
 
     def _number_by_time(self, moments: Sequence[Moment], fps: float) -> None:
         """Have frames numbered by their times from now on, if these tell which of all frames they are."""

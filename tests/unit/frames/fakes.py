@@ -47,6 +47,7 @@ class FakeFile:
     timeless: bool = False
     overshoot: int = 0
     seekable: bool = False
+    indexed: bool = True
     opened: int = 0
     scanned: int = 0
     listed: Sequence[Moment] | None = None
@@ -75,7 +76,7 @@ class FakeCapture:
         self._file = file
         self._at = -1
         claims = file.total if file.claims is None else file.claims
-        self.header = Header(claims, file.fps, 4, 4, file.seekable)
+        self.header = Header(claims, file.fps, 4, 4, file.seekable, file.indexed)
 
     def __enter__(self) -> Self:
         return self
