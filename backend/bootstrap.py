@@ -38,6 +38,7 @@ def open_fetcher(settings: Settings, label_studio: LabelStudioClient) -> MediaFe
         label_studio_url=settings.label_studio_url,
         authorization=label_studio.authorization_for,
         cache_dir=settings.media_cache_dir,
+        public_url=settings.label_studio_public_url,
         hosts=settings.media_hosts,
         private_hosts=settings.media_private_hosts,
         roots=settings.media_roots,

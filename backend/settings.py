@@ -58,7 +58,9 @@ class Settings(BaseSettings):
         SecretStr(""), description="Personal access token (recommended) or legacy token of a Label Studio user."
     )
     label_studio_public_url: Url = Field(
-        "", description="Where people's browsers reach it, for the links on the status page. Default: the same."
+        "",
+        description="Where people's browsers reach it: for the status page's links, and videos that tasks name by it. "
+        "Default: the same.",
     )
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="Redis that carries the jobs; put the password in the URL."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from backend.errors import TaskDataError
 from backend.label_studio.convert import parse_task
@@ -50,7 +50,7 @@ class Places:
         """A relative path under the document root as Label Studio's own address; anything else as it is."""
         if self.files_root is None or "://" in text or text.startswith("/"):
             return text
-        return f"{LOCAL_FILES}?d={PurePosixPath(text)}"
+        return f"{LOCAL_FILES}?d={quote(str(PurePosixPath(text)))}"
 
     def problem(self, reference: str) -> str | None:
         """Why there is no such file, "" where it is there, None where nobody here can know."""

@@ -24,7 +24,7 @@ class MediaFetcher:
     """Fetches videos within limits; safe for threads and for several processes with one cache folder.
 
     `authorization` gives the header for an address of Label Studio; it is asked for Label Studio's own media paths
-    only, hop by hop, so the token reaches nothing else.
+    only, hop by hop, so the token reaches nothing else. `public_url` is Label Studio's address in people's browsers.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class MediaFetcher:
         label_studio_url: str,
         authorization: Callable[[str], Mapping[str, str]],
         cache_dir: Path,
+        public_url: str = "",
         hosts: Sequence[str] = (),
         private_hosts: Sequence[str] = (),
         roots: Sequence[Path] = (),
@@ -43,6 +44,7 @@ class MediaFetcher:
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._label_studio_url = label_studio_url.rstrip("/")
+        self._public_url = public_url.rstrip("/")
         self._authorization = authorization
         try:
             own = parse_url(self._label_studio_url)
@@ -70,7 +72,7 @@ class MediaFetcher:
             MediaUnavailableError: not right now; what was fetched so far is kept for the next try.
             LabelStudioError: the token is not accepted.
         """
-        source = locate(reference, task, self._label_studio_url, self._roots)
+        source = locate(reference, task, self._label_studio_url, self._roots, self._public_url)
         if isinstance(source, LocalFile):
             yield self._small_enough(source.path)
             return

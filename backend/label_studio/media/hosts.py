@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -20,6 +20,8 @@ Resolver: TypeAlias = "Callable[[str, int], Collection[str]]"
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 PLAIN_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+BEFORE_PATH = re.compile(r"[^:/?#]*:(?://[^/?#]*)?")
+TO_ENCODE = re.compile(r"[^\x00-\x7f]| ")
 PUBLIC_QUERY_KEYS = frozenset({"d"})  # local-files paths; whatever else a query holds may be a signature
 AZURE_HOST_AGENT = ipaddress.ip_address("168.63.129.16")  # hands out credentials, on an address that is public
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -100,10 +102,13 @@ class HostPolicy:
 def parse_url(text: str) -> httpx.URL:
     """A plain http or https address, on which all parsers agree.
 
+    Behind the host, blanks and other than ASCII characters are percent-encoded, as browsers do: files have such names.
+
     Raises:
-        MediaError: it holds credentials, a backslash, blanks, control or non-ASCII characters, or no clear host.
+        MediaError: it holds credentials, a backslash or control characters, or no clear host in ASCII letters.
     """
     try:
+        text = _encoded(text)
         url, standard = httpx.URL(text), urlsplit(text)
         default = DEFAULT_PORTS[url.scheme]
         same_host = url.host == (standard.hostname or "")
@@ -113,10 +118,17 @@ def parse_url(text: str) -> httpx.URL:
     plain = text.isascii() and text.isprintable() and not set(" \\") & set(text)
     if not (plain and same_host and same_port and PLAIN_HOST.fullmatch(url.host)) or "@" in standard.netloc:
         raise MediaError(
-            f"{shown(text)} is not a plain address: no credentials, blanks, backslashes or other than ASCII letters "
-            "(write such a host as xn--...)."
+            f"{shown(text)} is not a plain address: no credentials, backslashes or control characters, and before "
+            "the path neither blanks nor other than ASCII letters (write such a host as xn--...)."
         )
     return url
+
+
+def _encoded(text: str) -> str:
+    """The address with its path and query in ASCII; whatever stands before them is left for the checks."""
+    start = BEFORE_PATH.match(text)
+    place = start.end() if start else 0
+    return text[:place] + TO_ENCODE.sub(lambda found: quote(found[0]), text[place:])
 
 
 def checked_addresses(host: str, port: int, *, private: bool, resolve: Resolver) -> list[str]:

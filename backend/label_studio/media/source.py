@@ -34,13 +34,17 @@ class Remote:
     name: str
 
 
-def locate(reference: str, task: int | None, label_studio_url: str, roots: Sequence[Path]) -> LocalFile | Remote:
+def locate(
+    reference: str, task: int | None, label_studio_url: str, roots: Sequence[Path], public_url: str = ""
+) -> LocalFile | Remote:
     """Where the video of a reference is.
+
+    `public_url` is what browsers call Label Studio, where that differs: tasks that it made itself name their files so.
 
     Raises:
         MediaError: the reference is of no known kind, or points outside the configured folders.
     """
-    reference = reference.strip()
+    reference = _own_path(reference.strip(), public_url)
     scheme = urlsplit(reference).scheme.lower() if "://" in reference else ""
     if scheme in {"http", "https"}:
         return Remote(parse_url(reference), reference, shown(reference))
@@ -62,6 +66,12 @@ def locate(reference: str, task: int | None, label_studio_url: str, roots: Seque
 def is_media_path(path: str) -> bool:
     """Whether a path below Label Studio's own address is one where it hands out media, and none of its API."""
     return bool(LABEL_STUDIO_PATH.match(path)) and ".." not in unquote(unquote(urlsplit(path).path)).split("/")
+
+
+def _own_path(reference: str, public_url: str) -> str:
+    """The path of a media address below Label Studio's public one; any other reference as it is."""
+    path = reference.removeprefix(public_url)
+    return path if path != reference and is_media_path(path) else reference
 
 
 def _cloud(reference: str, task: int | None, label_studio_url: str) -> Remote:

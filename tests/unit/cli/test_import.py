@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import pyarrow
 import pytest
@@ -14,6 +15,7 @@ from backend.cli import build_app
 from backend.cli.importing import MOST_LINES, ImportReport
 from backend.errors import LabelStudioUnavailableError, SettingsError
 from backend.label_studio.importing import BadRow, Checked
+from backend.label_studio.media.source import Remote, locate
 from tests.unit.label_studio.fake_label_studio import FakeLabelStudio
 from tests.unit.label_studio.servers import serving
 from tests.unit.requests import CONFIG
@@ -102,6 +104,18 @@ def test_bad_rows_are_listed_and_the_good_ones_imported(fake: FakeLabelStudio, t
         "/data/local-files/?d=clips/a.mp4",
         "/data/local-files/?d=clips/b.mp4",
     ]
+
+
+@pytest.mark.parametrize("name", ["my clip.mp4", "a&b+c.mp4", "clip #1.mp4", "ネコ.mp4", "100%.mp4", "my%20clip.mp4"])
+def test_a_file_may_have_any_name(fake: FakeLabelStudio, tmp_path: Path, clips: Path, name: str) -> None:
+    (clips / "clips" / name).write_bytes(b"x")
+    as_jsonl(tmp_path / "a.jsonl", [{"video1": f"clips/{name}", "video2": "clips/b.mp4", "prompt": "a red panda"}])
+    result = run(tmp_path / "a.jsonl", "--files-root", str(clips))
+    assert (result.exit_code, told(result)["imported"]) == (0, 1)
+    [task] = fake.tasks.values()
+    found = locate(task["data"]["video1"], None, "http://label-studio:8080", ())
+    assert isinstance(found, Remote)
+    assert parse_qs(found.url.query.decode())["d"] == [f"clips/{name}"], "what Label Studio makes of the address"
 
 
 def test_all_or_nothing_imports_nothing(fake: FakeLabelStudio, tmp_path: Path, clips: Path) -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 
+from backend.bootstrap import connect_label_studio, open_fetcher
 from backend.errors import LabelStudioError, MediaError, MediaUnavailableError, SettingsError
 from backend.label_studio.media import MediaFetcher
 from backend.label_studio.media.cache import Cache
 from backend.label_studio.media.network import Deadline
+from backend.settings import Settings
 from tests.unit.label_studio.servers import Exchange, Respond, serving
 
 if TYPE_CHECKING:
@@ -200,6 +203,27 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, make_fetcher: 
 def test_a_full_disk_may_have_room_later(tmp_path: Path) -> None:
     with pytest.raises(MediaUnavailableError, match="is full"), Cache(tmp_path, 10).slot("video", Deadline(60)):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("public", ["", "http://localhost:8080/"])
+def test_a_task_may_name_its_video_as_browsers_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, public: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving(sending()) as server:
+        settings = Settings(
+            label_studio_url=server.url,
+            label_studio_public_url=public,
+            label_studio_api_key=SecretStr("legacy-token"),
+        )
+        client = connect_label_studio(settings)
+        address = public.rstrip("/") or server.url
+        with open_fetcher(settings, client).fetch(f"{address}/data/local-files/?d=clips/été 1.mp4") as path:
+            assert path.read_bytes() == VIDEO
+        client.close()
+    [asked] = server.requests
+    assert asked.path == "/data/local-files/?d=clips/%C3%A9t%C3%A9%201.mp4"
+    assert asked.headers["authorization"] == "Token legacy-token"
 
 
 def test_files_below_the_roots_are_used_in_place(make_fetcher: MakeFetcher, tmp_path: Path) -> None:

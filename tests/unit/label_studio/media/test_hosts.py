@@ -87,7 +87,11 @@ def test_refuses_hosts_that_are_none(text: str) -> None:
         "http://videos.example.com /a.mp4",
         "http://videos.example.com/a\tb.mp4",
         "http://videos.example.com/a.mp4\r\nX-Evil: 1",
+        "http://videos.example.com/a\x7f.mp4",
+        "http://videos.example.com/\ud800.mp4",
+        "http://videos.example.com/a\\b.mp4",
         "http://vıdeos.example.com/a.mp4",
+        "http://ü@videos.example.com/a.mp4",
         "http://videos。example。com/a.mp4",
         "http://videos%2eexample.com/a.mp4",
         "http:///etc/passwd",
@@ -110,6 +114,25 @@ def test_refuses_addresses_that_are_not_plain(text: str) -> None:
 def test_keeps_the_query_of_a_plain_address() -> None:
     url = parse_url("https://Videos.Example.com/a%20b.mp4?X-Amz-Signature=a%2Fb&d=%7Ec")
     assert (url.host, url.raw_path) == ("videos.example.com", b"/a%20b.mp4?X-Amz-Signature=a%2Fb&d=%7Ec")
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("https://cdn.example.com/my clip.mp4", b"/my%20clip.mp4"),
+        ("https://cdn.example.com/été.mp4?d=ネ コ.mp4", b"/%C3%A9t%C3%A9.mp4?d=%E3%83%8D%20%E3%82%B3.mp4"),
+        ("https://cdn.example.com/5.00\u202fPM.mp4", b"/5.00%E2%80%AFPM.mp4"),
+        ("https://cdn.example.com?d=a b", b"/?d=a%20b"),
+        ("https://cdn.example.com/my%20clip (1)+a.mp4", b"/my%20clip%20(1)+a.mp4"),
+    ],
+)
+def test_encodes_the_names_of_files_as_browsers_do(text: str, sent: bytes) -> None:
+    assert parse_url(text).raw_path == sent
+
+
+def test_says_that_odd_characters_are_refused_in_the_host_only() -> None:
+    with pytest.raises(MediaError, match="before the path neither blanks nor other than ASCII letters"):
+        parse_url("http://vıdeos.example.com/a b.mp4")
 
 
 @pytest.mark.parametrize(

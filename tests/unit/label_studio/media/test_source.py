@@ -30,6 +30,8 @@ def remote(reference: str, task: int | None = 7, url: str = LABEL_STUDIO, roots:
         (" /data/local-files/?d=videos/a.mp4\n", f"{LABEL_STUDIO}/data/local-files/?d=videos/a.mp4"),
         ("/data/upload/3/x.mp4", f"{LABEL_STUDIO}/data/upload/3/x.mp4"),
         ("/tasks/7/resolve/?fileuri=czM6Ly9i", f"{LABEL_STUDIO}/tasks/7/resolve/?fileuri=czM6Ly9i"),
+        ("/data/local-files/?d=clips/my clip.mp4", f"{LABEL_STUDIO}/data/local-files/?d=clips/my%20clip.mp4"),
+        ("/data/upload/7/ab-café.mp4", f"{LABEL_STUDIO}/data/upload/7/ab-caf%C3%A9.mp4"),
         ("http://videos.example.com/a.mp4", "http://videos.example.com/a.mp4"),
         ("HTTPS://videos.example.com/a.mp4?sig=b", "https://videos.example.com/a.mp4?sig=b"),
     ],
@@ -42,6 +44,28 @@ def test_finds_the_address_of_a_reference(reference: str, expected: str) -> None
 def test_label_studio_may_live_below_a_path(reference: str) -> None:
     found = remote(reference, url="https://example.com/label-studio")
     assert str(found.url) == "https://example.com/label-studio/data/upload/3/x.mp4"
+
+
+@pytest.mark.parametrize("public", ["http://localhost:8080", "https://example.com/label-studio"])
+@pytest.mark.parametrize("path", ["/data/local-files/?d=videos/a b.mp4", "/data/upload/3/x.mp4"])
+def test_label_studio_is_known_by_its_public_address_too(public: str, path: str) -> None:
+    found = locate(f"{public}{path}", None, LABEL_STUDIO, (), public)
+    assert found == locate(path, None, LABEL_STUDIO, ())
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "http://localhost/api/users/",
+        "http://localhost/data/upload/../../api/current-user/token",
+        "http://localhost:8081/data/upload/3/x.mp4",
+        "http://localhost.evil.com/data/upload/3/x.mp4",
+    ],
+)
+def test_only_media_below_the_public_address_is_label_studios_own(reference: str) -> None:
+    found = locate(reference, None, LABEL_STUDIO, (), "http://localhost")
+    assert isinstance(found, Remote)
+    assert found.url.host != "label-studio"
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/a b.mp4", "gs://bucket/a.mp4", "azure-blob://c/ü.mp4"])
