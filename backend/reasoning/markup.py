@@ -34,7 +34,8 @@ class Block:
 @cache
 def tag(*names: str, closing: str = "") -> re.Pattern[str]:
     """Matches an opening tag of these names; the name is group 1. `closing` is "/" for closing tags, "/?" for both."""
-    return re.compile(rf"<\s*{closing}\s*({'|'.join(names)})\s*>", re.IGNORECASE | re.ASCII)
+    # Possessive, so that many spaces behind a "<" are tried in one way only.
+    return re.compile(rf"<\s*+{closing}\s*+({'|'.join(names)})\s*+>", re.IGNORECASE | re.ASCII)
 
 
 def blocks(text: str, *names: str) -> Iterator[Block]:

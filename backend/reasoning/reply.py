@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from backend.types import Reply
 
 REASONING = ("think", "snapshot", "recommend answer")
-ASSIGNMENT = re.compile(r"\b(TA|MQ|VQ|OA)\s*=\s*([^\s,;]*)")
+# The value is a number with nothing of a word or number behind it, in whatever brackets, or else what stands there.
+ASSIGNMENT = re.compile(r"(?<![A-Za-z0-9])(TA|MQ|VQ|OA)\s*=\s*([0-9]+(?![A-Za-z0-9]|[./-][0-9])|[^\s,;]*)")
 QUOTED_CHARACTERS = 12  # of a wrong label, in the message about it
 
 ANSWER_FORM = "<Answer>TA=?, VQ=?, MQ=?, OA=?</Answer>, each 0, 1 or 2"
@@ -53,7 +54,7 @@ def _answer(block: Block, text: str) -> Answer | Malformed:
     labels: dict[Dimension, Preference] = {}
     offsets: dict[Dimension, int] = {}
     for assignment in ASSIGNMENT.finditer(text, *block.inner):
-        dimension, value = Dimension(assignment[1]), assignment[2].rstrip(".*")
+        dimension, value = Dimension(assignment[1]), assignment[2]
         if value not in {"0", "1", "2"}:
             return Malformed(f"{dimension}={value[:QUOTED_CHARACTERS]} is not a label. Answer as {ANSWER_FORM}.")
         preference = Preference(int(value))

@@ -82,7 +82,7 @@ class Batch:
         self._tokenizer = tokenizer
         self._prompter = Prompter(tokenizer, model)
         self._gallery = Gallery(image_processor, model)
-        self._values = KeyValues(rows)
+        self._values = KeyValues()
         self._rows = [Row(index) for index in range(rows)]
         self._replies: list[Reply] = []
         self._choose = choose

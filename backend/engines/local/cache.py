@@ -1,7 +1,7 @@
 """What the model has already read: keys and values of several conversations, one row each, reused as far as they agree.
 
 Every row is contiguous and has its own length, so that a row can be read into, cut and replaced while its neighbours
-go on. The tensors grow as the longest row does.
+go on. The tensors have as many rows as were ever used, and grow as the longest row does.
 """
 
 from __future__ import annotations
@@ -53,12 +53,11 @@ class Window:
 class KeyValues:
     """The keys and values of every layer, [rows, heads, tokens, width]; written by the model's attention layers."""
 
-    def __init__(self, rows: int) -> None:
-        self._rows = rows
+    def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Free the memory."""
+        """Free the memory, also of rows that will not be used again."""
         self._layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._window: Window | None = None
 
@@ -80,19 +79,22 @@ class KeyValues:
         if window is None:
             raise RuntimeError("aim before the forward pass")
         held = self._layers.get(layer)
-        if held is None or held[0].shape[2] < self._length:
-            held = self._layers[layer] = (self._grown(held and held[0], keys), self._grown(held and held[1], values))
+        if held is None or held[0].shape[0] < window.last or held[0].shape[2] < self._length:
+            kept = held or (None, None)
+            held = self._layers[layer] = (self._grown(kept[0], keys, window), self._grown(kept[1], values, window))
         rows, places = self._on(keys.device, window)
         for store, new in zip(held, (keys, values), strict=True):
             store[rows, :, places] = new.transpose(1, 2)
         shown = slice(window.first, window.last)
         return held[0][shown, :, : self._length], held[1][shown, :, : self._length]
 
-    def _grown(self, store: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
-        capacity = -(-self._length // GROWTH) * GROWTH
-        grown = like.new_zeros(self._rows, like.shape[1], capacity, like.shape[3])
+    def _grown(self, store: torch.Tensor | None, like: torch.Tensor, window: Window) -> torch.Tensor:
+        """What is held, with room for the window."""
+        rows, length = (0, 0) if store is None else (store.shape[0], store.shape[2])
+        rows, length = max(rows, window.last), max(length, -(-self._length // GROWTH) * GROWTH)
+        grown = like.new_zeros(rows, like.shape[1], length, like.shape[3])
         if store is not None:
-            grown[:, :, : store.shape[2]] = store
+            grown[: store.shape[0], :, : store.shape[2]] = store
         return grown
 
     def _on(self, device: torch.device, window: Window) -> tuple[torch.Tensor, torch.Tensor]:

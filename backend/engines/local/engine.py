@@ -83,10 +83,10 @@ class LocalEngine:
         """
         request = Request(conversation, max_new_tokens, threading.get_ident())
         with self._lock:
-            self._waiting.append(request)
             if not self._working:
-                self._working = True
                 threading.Thread(target=self._work, name="engine").start()  # a daemon would be cut off at exit
+                self._working = True
+            self._waiting.append(request)
         try:
             while not request.done.wait(POLL_S):
                 pass
@@ -106,6 +106,7 @@ class LocalEngine:
                 while self._admit():
                     self._advance()
         except BaseException as error:  # nobody may be left waiting
+            self._batch.forget()
             with self._lock:
                 left = [*self._going.values(), *self._waiting]
                 self._going.clear()

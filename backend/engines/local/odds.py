@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 DIGITS = ("0", "1", "2")
-BEFORE_DIGIT = re.compile(r"\b(?:TA|MQ|VQ|OA)\s*=\s*\Z")
+BEFORE_DIGIT = re.compile(r"(?<![A-Za-z0-9])(?:TA|MQ|VQ|OA)\s*=\s*\Z")
 
 
 def digit_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -39,6 +39,13 @@ def test_a_reply_that_repeats_itself_endlessly_does_not_hang(unit: str, contract
     assert isinstance(parse_reply(unit * (1_000_000 // len(unit)), contract), Malformed)
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("beginning", ["<", "</", "<answer", "<answer>", "<answer>TA", "<answer>TA=", "<tool_call>"])
+@pytest.mark.parametrize("blank", [" ", "\n"])
+def test_blanks_without_end_do_not_hang(beginning: str, blank: str) -> None:
+    assert isinstance(parsed(beginning + blank * 1_000_000), Malformed)
+
+
 PIECES = st.sampled_from(
     [
         "<Think>",

@@ -109,7 +109,7 @@ def written(values: KeyValues, first: int, places: list[list[int]]) -> torch.Ten
 
 
 def test_rows_are_written_each_at_its_own_place_and_leave_the_others_alone() -> None:
-    values = KeyValues(3)
+    values = KeyValues()
     assert written(values, 1, [[0, 1, 2, 3]]).tolist() == [[0, 1, 2, 3]]
     assert written(values, 2, [[0, 1]]).tolist() == [[0, 1]]
     both = written(values, 1, [[4], [2]])
@@ -117,7 +117,7 @@ def test_rows_are_written_each_at_its_own_place_and_leave_the_others_alone() -> 
 
 
 def test_growing_keeps_what_is_there() -> None:
-    values = KeyValues(2)
+    values = KeyValues()
     written(values, 1, [[0, 1, 2]])
     far = GROWTH + 5
     assert written(values, 0, [list(range(far))]).shape == (1, far)
@@ -126,4 +126,4 @@ def test_growing_keeps_what_is_there() -> None:
 
 def test_writing_without_saying_where_is_refused() -> None:
     with pytest.raises(RuntimeError, match="aim"):
-        KeyValues(1).update(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1), 0)
+        KeyValues().update(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1), 0)

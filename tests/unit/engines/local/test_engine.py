@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -155,3 +156,14 @@ def failing(checkpoint: Checkpoint, failure: Exception, times: int) -> Iterator[
     yield
     hook.remove()
     assert not left, "nothing came to fail"
+
+
+def test_a_thread_that_cannot_start_leaves_nobody_waiting(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            engine.complete(QUESTION, max_new_tokens=1)
+    assert engine.complete(QUESTION, max_new_tokens=1).completion_tokens == 1

@@ -13,6 +13,7 @@ import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from backend.engines.local.cache import GROWTH, KeyValues
 from backend.errors import EngineError
 from backend.types import Completion, Message, Text
 from tests.unit.engines.local.pictures import noise
@@ -131,6 +132,24 @@ def test_a_conversation_too_large_by_itself_fails_and_the_others_do_not(checkpoi
     assert "Out of GPU memory in a conversation with 1 pictures" in str(first)
     assert [told(one) for one in others if isinstance(one, Completion)] == alone(checkpoint)[1:]
     assert 2 <= len(tries) <= 4, "with the others, then alone, then alone with all the memory"
+
+
+def test_rows_that_nobody_uses_take_no_memory(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    grown = KeyValues._grown
+
+    def within_budget(self: KeyValues, *arguments: Any) -> torch.Tensor:  # noqa: ANN401  # handed on as they came
+        tensor = grown(self, *arguments)
+        if tensor.shape[0] * tensor.shape[2] > 3 * GROWTH:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return tensor
+
+    monkeypatch.setattr(KeyValues, "_grown", within_budget)
+    long = (*QUESTIONS[0], Message("user", (Text("and so on " * (GROWTH // 3)),)))
+    engine = checkpoint.engine(batch=len(QUESTIONS))
+    (alone_in_it,) = ask_all(engine, [long])
+    assert isinstance(alone_in_it, Completion)
+    assert alone_in_it.prompt_tokens > GROWTH
+    assert all(isinstance(one, Completion) for one in ask_all(engine, [long, *QUESTIONS[1:]]))
 
 
 def test_a_step_that_fails_is_taken_again_by_each_alone(checkpoint: Checkpoint) -> None:
