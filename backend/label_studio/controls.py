@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backend.label_studio.naming import INSPECTED, Role, dimension_of, preference_of, role_of, words_of
+from backend.label_studio.naming import CLAIM, INSPECTED, Role, dimension_of, grades, preference_of, role_of, words_of
 from backend.types import Dimension, Preference
 
 if TYPE_CHECKING:
@@ -80,12 +80,15 @@ def _choice_control(element: Element, problems: list[str]) -> ChoiceControl | No
         return None
     values: dict[Preference, str] = {}
     meanings: dict[str, Preference] = {}
+    further: list[str] = []
     for choice in _within(element, "choice"):
         texts = [text for text in (choice.get("value"), choice.get("alias")) if text]
         stated = {meaning for text in texts if (meaning := preference_of(text)) is not None}
         if len(stated) > 1 or any(meaning in values for meaning in stated):
             problems.append(f"choices {name!r}: {texts[0]!r} is not clearly Video 1, Tie or Video 2. Rename it.")
             return None
+        if texts and not stated:
+            further.append(texts[0])
         for meaning in stated:
             values[meaning] = texts[-1]  # Label Studio stores the alias where there is one
             meanings.update(dict.fromkeys(texts, meaning))
@@ -95,7 +98,20 @@ def _choice_control(element: Element, problems: list[str]) -> ChoiceControl | No
             f"choices {name!r} lack {', '.join(missing)}; add " + "".join(f'<Choice value="{t}"/>' for t in missing)
         )
         return None
+    if problem := _beyond([text for text, meaning in meanings.items() if meaning is Preference.TIE], further):
+        problems.append(f"choices {name!r}: {problem}")
+        return None
     return ChoiceControl(name, _target(element), values, meanings)
+
+
+def _beyond(tie: Sequence[str], further: Sequence[str]) -> str | None:
+    """What choices beyond the three make unclear; an answer of another kind, like `Cannot tell`, is people's own."""
+    names = ", ".join(map(repr, further))
+    if grades(further):
+        return f"the model says Video 1, Tie or Video 2 and cannot say {names}. Remove what goes beyond the three."
+    if further and any(CLAIM in words_of(text) for text in tie):
+        return f"{tie[0]!r} beside {names} says more than a tie, which the model cannot know. Offer one Tie instead."
+    return None
 
 
 def _within(element: Element, tag: str) -> Iterator[Element]:

@@ -176,6 +176,7 @@ def read_labels(layout: Layout, result: Sequence[Mapping[str, Any]]) -> Reading:
         dimension = dimensions.get(str(item.get("from_name")))
         if dimension is None:
             continue
+        problems += [f"{dimension}: {value!r:.60} is not text" for value in _others(item, "choices")]
         for text in _values(item, "choices"):
             meaning = layout.choices[dimension].meanings.get(text)
             if meaning is None:
@@ -203,9 +204,17 @@ def rationales_of(layout: Layout, result: Sequence[Mapping[str, Any]]) -> dict[D
 
 
 def _values(item: Mapping[str, Any], key: str) -> list[str]:
-    """The strings at `value.<key>`; Label Studio writes a list, older exports a bare string."""
+    """The strings at `value.<key>`."""
+    return [value for value in _listed(item, key) if isinstance(value, str)]
+
+
+def _others(item: Mapping[str, Any], key: str) -> list[object]:
+    """What else is there: of nested choices Label Studio stores each as a list, its path."""
+    return [value for value in _listed(item, key) if not isinstance(value, str)]
+
+
+def _listed(item: Mapping[str, Any], key: str) -> list[object]:
+    """Everything at `value.<key>`; Label Studio writes a list, older exports a bare string."""
     value = item.get("value")
     values = value.get(key) if isinstance(value, dict) else None
-    if isinstance(values, str):
-        return [values]
-    return [text for text in values if isinstance(text, str)] if isinstance(values, list) else []
+    return values if isinstance(values, list) else [] if values is None else [values]

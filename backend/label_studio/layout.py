@@ -132,7 +132,10 @@ def _videos(elements: Sequence[Element], problems: list[str]) -> dict[VideoNumbe
     for element in elements:
         name, key = element.get("name", ""), _variable(element)
         if not name or key is None:
-            problems.append(f'the video {name!r} must take its file from the task: value="$video1", say.')
+            problems.append(
+                f"the video {name!r} needs a name and must take its file from the task, under one key of letters, "
+                f'digits, _ and dots: value="$video1", say. Its value is {element.get("value", "")!r:.60}.'
+            )
             return {}
         found.append(VideoObject(name, key, element.get("framerate", element.get("frameRate", "")).strip()))
     order = _order(found)
@@ -167,11 +170,36 @@ def _prompt_key(elements: Sequence[Element], problems: list[str]) -> str:
     named = [key for element, key in keyed if PROMPT & {*words_of(element.get("name", "")), *words_of(key)}]
     keys = sorted(set(named)) or sorted({key for _, key in keyed})
     if len(keys) == 1:
+        problems += [_encoded(element) for element, key in keyed if key == keys[0] and _is_encoded(element)]
         return keys[0]
+    mixed = [value for element in elements if "$" in (value := element.get("value", ""))]
     if keys:
         problems.append(
             f"it is unclear which text is the prompt: {', '.join(f'${key}' for key in keys)}. Name it prompt."
         )
+    elif mixed:
+        problems.append(
+            f'value={mixed[0]!r:.60} is not one key of the task alone; show the prompt by value="$prompt" (letters, '
+            "digits, _ and dots), and further words in a <Header> of their own."
+        )
     else:
         problems.append('the prompt is not shown; add <Text name="prompt" value="$prompt"/>.')
     return ""
+
+
+def _is_encoded(element: Element) -> bool:
+    """Whether the text that people see is not the task's value but what lies at that address, or its decoded form."""
+    kind, encoding = _attribute(element, "valueType"), _attribute(element, "encoding")
+    return kind not in ("", "text") or encoding not in ("", "none")
+
+
+def _encoded(element: Element) -> str:
+    return (
+        f"the prompt {element.get('name', '?')!r} shows something else than the task's value, which is what the model "
+        'reads. Put the text itself into the tasks, and remove valueType="url" or encoding="base64".'
+    )
+
+
+def _attribute(element: Element, name: str) -> str:
+    """An attribute in lower case, under a name that Label Studio takes in any case."""
+    return next((value.strip().lower() for key, value in element.items() if key.lower() == name.lower()), "")

@@ -28,6 +28,7 @@ def _set(words: str) -> frozenset[str]:
 KIND = _set("choice choices pref preference label rating verdict dimension winner better which model full")
 RATIONALE = _set("rationale rationales reason reasons reasoning why explanation justification")
 NOTE = _set("confidence certainty note")
+EVERYDAY = _set("note")  # annotators write notes too: alone it means ours beside a two-letter name only
 TRACE = _set("trace transcript")
 INSPECTED = _set("inspected seen viewed looked examined")
 PROMPT = _set("prompt caption")
@@ -62,7 +63,8 @@ VIDEOS: dict[VideoNumber, frozenset[str]] = {
     2: _set("2 b right second two"),
 }
 TIE = _set("tie tied 0 zero same equal equally good draw both similar neither no preference difference about the")
-FILLER = _set("video clip option v is the better wins winner prefer preferred side")
+CLAIM = "good"  # what a tie says that calls both videos good
+FILLER = _set("video clip option model v is the better wins winner prefer preferred side")
 
 
 class Role(Enum):
@@ -96,7 +98,7 @@ def role_of(words: Iterable[str]) -> tuple[Role, Dimension | None] | None:
         if named & markers:
             rest = named - markers
             dimension = dimension_of(rest)
-            if dimension is not None:
+            if dimension is not None and (named & markers != EVERYDAY or rest == {dimension.value.lower()}):
                 return role, dimension
             if not rest and role is Role.RATIONALE:
                 return role, None
@@ -113,6 +115,15 @@ def preference_of(text: str) -> Preference | None:
         if named and named <= names:
             return Preference(number)
     return None
+
+
+def grades(texts: Iterable[str]) -> bool:
+    """Whether further choices go on with what the three say, as `3` or `A slightly` and `B slightly` do.
+
+    Both videos have to be named, since "a" and "left" alone are everyday words: `A file is broken` grades nothing.
+    """
+    words = {word for text in texts for word in words_of(text)}
+    return any(word.isdecimal() for word in words) or all(words & names for names in VIDEOS.values())
 
 
 def video_number_of(name: str) -> VideoNumber | None:

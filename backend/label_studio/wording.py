@@ -17,7 +17,7 @@ NOTHING_SPECIFIC = "The model wrote nothing specific about this; its overall rea
 MOST_ROUNDED = 0.994
 SECOND_LOOK = "══ The same pair judged again with the videos exchanged: Video 1 below is Video 2 on the screen ══"
 # A note that had to go into the rationale's own text area, see `with_note`.
-NOTE_BLOCK = re.compile(r"\s*\[Model: [^\]]*\]\s*\Z")
+NOTE_BLOCK = re.compile(r"\s*\[Model: (?:Tie|Video [12])(?:[,\s][^\]]*)?\]\s*")
 # Databases refuse NUL, JSON refuses lone surrogates, and other control characters have no picture.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
@@ -60,8 +60,8 @@ def with_note(rationale: str, said: str) -> str:
 
 
 def without_note(text: str) -> str:
-    """What is left of such a text when the note is taken away."""
-    return NOTE_BLOCK.sub("", text)
+    """What is left of such a text when the note is taken away, wherever people wrote on around it."""
+    return NOTE_BLOCK.sub("\n", text).strip()
 
 
 def trace(judgement: Judgement, evidence: Evidence) -> str:

@@ -420,6 +420,17 @@ def test_broken_items_are_no_labels(entry: dict[str, Any]) -> None:
     assert read_labels(LAYOUT, [entry]).labels == {}
 
 
+def test_a_choice_that_is_no_text_is_reported() -> None:
+    nested = {"from_name": "ta", "value": {"choices": [["Video 1", "slightly"]]}}
+    bare = {"from_name": "oa", "value": {"choices": 2}}
+
+    assert read_labels(LAYOUT, [nested, bare]).problems == (
+        "TA: ['Video 1', 'slightly'] is not text",
+        "OA: 2 is not text",
+    )
+    assert read_labels(LAYOUT, [nested, bare]).labels == {}
+
+
 def test_a_bare_string_is_read_as_one_value() -> None:
     assert labels_of(LAYOUT, [{"from_name": "oa", "value": {"choices": "Video 2"}}]) == {
         Dimension.OA: Preference.VIDEO_2
@@ -439,8 +450,26 @@ def test_rationales_are_read_with_every_line_and_without_the_empty_ones() -> Non
     assert rationales_of(LAYOUT, result) == {Dimension.TA: "One.\nTwo.", Dimension.VQ: "First\nsecond"}
 
 
-def test_a_person_may_write_brackets_at_the_end() -> None:
-    assert rationales_of(LAYOUT, [area("ta_rationale", "See [the cat]")]) == {Dimension.TA: "See [the cat]"}
+@pytest.mark.parametrize(
+    "text", ["See [the cat]", "See [Model: a toy car] on the left", "[Model: Tie", "[Model: Tiefling]"]
+)
+def test_a_person_may_write_brackets(text: str) -> None:
+    assert rationales_of(LAYOUT, [area("ta_rationale", text)]) == {Dimension.TA: text}
+
+
+@pytest.mark.parametrize(
+    "said", ["Model: Tie", "Model: Video 1, confidence 97 %", "Model: Video 2\nOrder-dependent: (so)"]
+)
+@pytest.mark.parametrize(
+    ("before", "after", "left"),
+    [
+        ("Good reason\n\n", " But it freezes", "Good reason\nBut it freezes"),
+        ("", "\n\nBut it freezes", "But it freezes"),
+        ("Good reason\n\n", "\n", "Good reason"),
+    ],
+)
+def test_a_note_is_taken_off_wherever_a_person_wrote_on(said: str, before: str, after: str, left: str) -> None:
+    assert rationales_of(LAYOUT, [area("ta_rationale", f"{before}[{said}]{after}")]) == {Dimension.TA: left}
 
 
 def test_a_prediction_gives_back_the_models_own_words() -> None:

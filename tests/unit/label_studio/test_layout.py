@@ -104,6 +104,8 @@ def test_dimensions_are_known_by_any_usual_name(ta: str, mq: str, vq: str, oa: s
         ("video_1", "draw", "video_2"),
         ("First video", "About the same", "Second video"),
         ("Prefer left", "Both equally good", "Prefer right"),
+        ("A is better", "Both good", "B is better"),
+        ("Model A", "Tie", "Model B"),
     ],
 )
 def test_choices_are_known_by_any_usual_wording(one: str, tie: str, two: str) -> None:
@@ -131,6 +133,7 @@ def test_further_answers_and_the_annotators_own_controls_are_left_alone() -> Non
             choices("ta", "Video 1", "Tie", "Video 2", "Cannot tell"),
             '<Choices name="safe" toName="left"><Choice value="yes"/></Choices>',
             '<TextArea name="note" toName="left"/><TextArea name="comment" toName="left"/>',
+            '<TextArea name="overall_note" toName="left"/><TextArea name="motion_note" toName="left"/>',
             '<TextArea name="ta_why" toName="left" perRegion="true"/>',
             '<TimelineLabels name="defects" toName="left"><Label value="Flicker"/></TimelineLabels>',
             names=("mq", "vq", "oa"),
@@ -140,6 +143,22 @@ def test_further_answers_and_the_annotators_own_controls_are_left_alone() -> Non
     assert "Cannot tell" not in layout.choices[Dimension.TA].meanings
     assert nothing_of_the_model(layout)
     assert not layout.rationales
+
+
+@pytest.mark.parametrize("further", [("Cannot tell",), ("Both bad",), ("Not a good pair", "A file is broken")])
+def test_answers_of_another_kind_are_peoples_own(further: tuple[str, ...]) -> None:
+    layout = parse_layout(config(choices("ta", "Video 1", "Tie", "Video 2", *further), names=("mq", "vq", "oa")))
+
+    assert set(layout.choices[Dimension.TA].meanings) == {"Video 1", "Tie", "Video 2"}
+
+
+@pytest.mark.parametrize(
+    "name", ["ta_note", "note_ta", "TA-Note", "ta_confidence", "text_alignment_confidence", "ta_confidence_note"]
+)
+def test_a_place_for_what_the_model_says_of_its_answer_is_named_so(name: str) -> None:
+    layout = parse_layout(config(f'<TextArea name="{name}" toName="left"/>'))
+
+    assert {dimension: control.name for dimension, control in layout.notes.items()} == {Dimension.TA: name}
 
 
 @pytest.mark.parametrize(
@@ -170,6 +189,8 @@ def test_the_videos_are_numbered_by_their_names_else_by_their_order(
         ('<Text name="hint" value="$hint"/><Text name="t" value="$prompt"/>', "prompt"),
         ('<Text name="hint" value="$hint"/><Text name="prompt" value="$description"/>', "description"),
         ('<HyperText name="p" value="$meta.prompt"/>', "meta.prompt"),
+        ('<Text name="p" value="$prompt" valueType="text" encoding="none"/>', "prompt"),
+        ('<Text name="hint" value="$hint" valueType="url"/><Text name="t" value="$prompt"/>', "prompt"),
     ],
 )
 def test_the_prompt_is_the_only_text_or_the_one_named_so(prompt: str, key: str) -> None:
@@ -240,6 +261,22 @@ def test_every_problem_is_named_at_once_with_what_to_add_and_what_was_found() ->
             "'A' is not clearly",
         ),
         (config(choices("oa", "A", "B"), names=("ta", "mq", "vq")), "'oa' lack Tie"),
+        (
+            config(choices("oa", "A is better", "B is better", "Both good", "Both bad"), names=("ta", "mq", "vq")),
+            "'Both good' beside 'Both bad' says more than a tie",
+        ),
+        (
+            config(
+                choices("oa", "Video 1", "Video 1 slightly", "Tie", "Video 2 slightly", "Video 2"),
+                names=("ta", "mq", "vq"),
+            ),
+            "cannot say 'Video 1 slightly', 'Video 2 slightly'",
+        ),
+        (config(choices("oa", "0", "1", "2", "3"), names=("ta", "mq", "vq")), "cannot say '3'"),
+        (
+            config(choices("oa", "A", "A slightly", "Tie", "B slightly", "B"), names=("ta", "mq", "vq")),
+            "cannot say 'A slightly', 'B slightly'",
+        ),
         (config('<TextArea name="ta_why" toName="left"/><TextArea name="ta_reason" toName="left"/>'), "Rename one"),
         (config('<TextArea name="trace" toName="left"/><TextArea name="full_trace" toName="left"/>'), "Rename one"),
         (
@@ -253,6 +290,12 @@ def test_every_problem_is_named_at_once_with_what_to_add_and_what_was_found() ->
         (config(videos='<Video name="v1" value="$b"/><Video name="v2" value="$a"/>'), "which is Video 1"),
         (config(videos='<Video name="v1" value="a.mp4"/><Video name="v2" value="$b"/>'), "take its file from the task"),
         (config(videos='<Video value="$a"/><Video name="v2" value="$b"/>'), "take its file from the task"),
+        (config(videos='<Video name="v1" value="$video-1"/><Video name="v2" value="$b"/>'), "Its value is '$video-1'"),
+        (config(videos='<Video name="v1" value="$videos[0]"/><Video name="v2" value="$b"/>'), "letters, digits"),
+        (config(prompt='<Header value="Prompt: $prompt"/>'), "'Prompt: $prompt' is not one key of the task alone"),
+        (config(prompt='<Text name="p" value="$prompt" valueType="url"/>'), "'p' shows something else"),
+        (config(prompt='<HyperText name="p" value="$prompt" valuetype="URL"/>'), "'p' shows something else"),
+        (config(prompt='<Text name="p" value="$prompt" encoding="base64"/>'), "'p' shows something else"),
         (config(prompt='<Text name="a" value="$x"/><Text name="b" value="$y"/>'), "which text is the prompt: $x, $y"),
         (config(prompt='<Text name="a" value="Which is better?"/>'), "the prompt is not shown"),
     ],
