@@ -42,7 +42,7 @@ def parse_selection(conditions: Iterable[str]) -> Selection:
     """What these conditions select together.
 
     Raises:
-        SettingsError: one is not understood; says how to write it.
+        SettingsError: one is not understood; says how to write it. Or they name two tabs.
     """
     filters: list[TaskFilter] = []
     ids: tuple[int, ...] | None = None
@@ -50,7 +50,7 @@ def parse_selection(conditions: Iterable[str]) -> Selection:
     for condition in conditions:
         name, sign, value = _parts(condition)
         if name == "tab" and sign == "=" and value.isdecimal():
-            tab = int(value)
+            tab = _one_tab(tab, int(value))
         elif name == "id" and sign == "=":
             more, some = _ids(condition, value)
             filters += more
@@ -62,6 +62,15 @@ def parse_selection(conditions: Iterable[str]) -> Selection:
         else:
             filters.append(_field(name if name.startswith("data.") else f"data.{name}", sign, value))
     return Selection(tuple(filters), ids, tab)
+
+
+def _one_tab(before: int | None, tab: int) -> int:
+    if before not in (None, tab):
+        raise SettingsError(
+            f"--filter names two tabs, {before} and {tab}; all filters have to hold together, and only one tab can be "
+            "asked for. Give one, and say the rest by further filters."
+        )
+    return tab
 
 
 def _field(key: str, sign: str, value: str) -> TaskFilter:

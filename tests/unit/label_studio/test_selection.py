@@ -18,6 +18,7 @@ from backend.label_studio.selection import Selection, parse_selection
         (("id=1-3,7",), Selection(ids=(1, 2, 3, 7))),
         (("id=1-3,7", "id=3,7,8"), Selection(ids=(3, 7))),
         (("tab=12",), Selection(tab=12)),
+        (("tab=12", "tab=12", "id=5"), Selection(ids=(5,), tab=12)),
         (("annotated=no",), Selection((TaskFilter("total_annotations", "equal", "Number", 0),))),
         (("prompt~red = blue",), Selection((TaskFilter("data.prompt", "contains", "String", "red = blue"),))),
         (("data.id=x7",), Selection((TaskFilter("data.id", "equal", "String", "x7"),))),
@@ -34,6 +35,11 @@ def test_a_long_range_stays_two_conditions() -> None:
     found = parse_selection(["id=1-900000"])
     assert [(one.operator, one.value) for one in found.filters] == [("greater_or_equal", 1), ("less_or_equal", 900000)]
     assert found.ids is None
+
+
+def test_two_tabs_are_refused_because_only_one_would_count() -> None:
+    with pytest.raises(SettingsError, match="two tabs, 3 and 4"):
+        parse_selection(["tab=3", "prompt~panda", "tab=4"])
 
 
 @pytest.mark.parametrize(
