@@ -15,7 +15,7 @@ from backend.errors import LabelStudioUnauthorizedError, MediaError, TaskDataErr
 from backend.label_studio.connection import JWT_DOTS
 from backend.label_studio.convert import parse_task
 from backend.label_studio.layout import parse_layout
-from backend.label_studio.project import CONNECTED, TITLE, Target, is_right
+from backend.label_studio.project import CONNECTED, Target, is_right, ours, present_address
 from backend.queue.names import JUDGE, PUBLISH
 from backend.queue.workqueue import mapped_errors
 from backend.version import contract_of, model_version
@@ -190,18 +190,25 @@ def web_answers(url: str, settings: Settings) -> Finding:
 
 def connected_once(client: LabelStudioClient, settings: Settings, project: int, web_url: str) -> Iterator[Finding]:
     """Whether Label Studio has us as ML backend and webhook of the project, each once and working."""
-    admin, repair = client.administration, f"vrthinker init --project {project} mends it."
-    with _caught("ML backend", repair) as caught:
-        present = admin.ml_backends(project)
-        backends = [one for one in present if one.title == TITLE or one.url.rstrip("/") == web_url]
+    admin, secret = client.administration, settings.webhook_secret.get_secret_value()
+    with _caught("ML backend", _repair(project)) as caught:
+        backends = ours(admin, project, Target(web_url, model_version=model_version(settings)))
+        address = present_address(backends)
+        repair = _repair(project, address)
         yield backend_connected(backends, repair)
-        for backend in backends[:1]:
-            target = Target(backend.url, webhook_secret=settings.webhook_secret.get_secret_value())
-            ours = [hook for hook in admin.webhooks(project) if hook.url.rstrip("/") == target.webhook_url]
-            right = len(ours) == 1 and is_right(ours[0], target)
-            said = f"{len(ours)} to {target.webhook_url}" + ("" if right or len(ours) != 1 else ", with other settings")
-            yield _finding("webhook", right, said, repair)
+        if address:
+            target = Target(address, webhook_secret=secret)
+            hooks = [hook for hook in admin.webhooks(project) if hook.url.rstrip("/") == target.webhook_url]
+            right = len(hooks) == 1 and is_right(hooks[0], target)
+            other = "" if right or len(hooks) != 1 else ", with other settings"
+            yield _finding("webhook", right, f"{len(hooks)} to {target.webhook_url}{other}", repair)
     yield from caught
+
+
+def _repair(project: int, address: str = "") -> str:
+    """The command that mends a connection; without an address it has to be found out first."""
+    command = f"vrthinker init --project {project} --backend-url {address or 'URL'} mends it"
+    return f"{command}." if address else f"{command}; URL is the web process as seen from Label Studio."
 
 
 def backend_connected(backends: Sequence[MlBackend], repair: str) -> Finding:

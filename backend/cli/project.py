@@ -14,6 +14,7 @@ from backend.cli.exits import ExitCode
 from backend.cli.importing import imported
 from backend.errors import SettingsError
 from backend.settings import load_settings
+from backend.version import model_version
 
 if TYPE_CHECKING:
     from backend.cli.importing import ImportReport
@@ -45,7 +46,10 @@ def init(
         Path | None, typer.Option(help="Labeling config. Default: ours for a new project, else the project's own.")
     ] = None,
     backend_url: Annotated[
-        str, typer.Option(help="The web process as seen from Label Studio. Default: http://HOST:PORT.")
+        str,
+        typer.Option(
+            help="The web process as seen from Label Studio. Default: where it is connected, else http://HOST:PORT."
+        ),
     ] = "",
     storage: Annotated[
         list[str] | None, typer.Option(help="Folder on Label Studio's machine whose files tasks may name; repeatable.")
@@ -121,18 +125,21 @@ def _target(
     from backend.label_studio.layout import parse_layout
     from backend.label_studio.project import Target
 
+    present = (project,) if project is not None else client.administration.projects_titled(title)
     text: str | None = None
     if config is not None:
         text = _read(config)
-    elif project is None and not client.administration.projects_titled(title):
+    elif not present:
         text = _read(LABEL_CONFIG)
     if text is not None:
         parse_layout(text)
-    elif project is not None:
-        parse_layout(client.project(project).label_config)
+    elif len(present) == 1:  # of several, `connect` asks which is meant
+        parse_layout(client.project(present[0]).label_config)
     password = settings.basic_auth_pass.get_secret_value()
     return Target(
         backend_url=backend_url or default_backend_url(settings),
+        keep_address=not backend_url,
+        model_version=model_version(settings),
         label_config=text,
         basic_auth=(settings.basic_auth_user, password) if settings.basic_auth_user else None,
         webhook_secret=settings.webhook_secret.get_secret_value(),

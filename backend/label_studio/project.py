@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from backend.errors import LabelStudioError
@@ -28,8 +28,10 @@ SETTINGS = {"show_collab_predictions": True, "evaluate_predictions_automatically
 class Target:
     """What a project is to be connected to.
 
-    `backend_url` is the web process as seen from Label Studio. `label_config` is left as it is when None.
-    `storage_paths` are folders on Label Studio's machine, below its local-files document root.
+    `backend_url` is the web process as seen from Label Studio; with `keep_address` it is for new connections only, and
+    one that is there keeps its address. `label_config` is left as it is when None. `storage_paths` are folders on Label
+    Studio's machine, below its local-files document root. `model_version` is what the web process answers, by which a
+    backend is known whatever its title and address.
     """
 
     backend_url: str
@@ -38,6 +40,8 @@ class Target:
     webhook_secret: str = field(default="", repr=False)
     storage_paths: tuple[str, ...] = ()
     title: str = TITLE
+    keep_address: bool = False
+    model_version: str = ""
 
     @property
     def webhook_url(self) -> str:
@@ -77,6 +81,8 @@ def connect(
     _storages(admin, number, target, changes)
     _tab(admin, number, changes)
     backends = ours(admin, number, target)
+    if target.keep_address:
+        target = replace(target, backend_url=_address(admin, number, target, backends))
     # The webhook comes last: Label Studio makes one of its own for a new ML backend, to be narrowed to what is ours.
     backend = _ml_backend(admin, number, target, backends, changes)
     webhook = _webhook(admin, number, target, backends, changes)
@@ -106,13 +112,35 @@ def _project(client: LabelStudioClient, target: Target, project: int | None, tit
 
 
 def ours(admin: Administration, project: int, target: Target) -> list[MlBackend]:
-    """The ML backends that are us, at this address or under our title at a former one."""
-    url = target.backend_url.rstrip("/")
+    """The ML backends that are us; people who connect by hand choose any title, and an address of their own.
+
+    One is us by its address, our title, our model version, or our secret's header on its webhook.
+    """
+    url, told = target.backend_url.rstrip("/"), _told(admin, project)
     return [
         backend
         for backend in admin.ml_backends(project)
-        if backend.url.rstrip("/") == url or backend.title == target.title
+        if backend.url.rstrip("/") in {url, *told}
+        or backend.title == target.title
+        or (target.model_version and backend.model_version == target.model_version)
     ]
+
+
+def present_address(backends: Sequence[MlBackend]) -> str:
+    """Where one of them is reached: of several, the first that Label Studio could connect to. Empty for none."""
+    reached = [backend for backend in backends if backend.state == CONNECTED]
+    return next((backend.url.rstrip("/") for backend in (*reached, *backends)), "")
+
+
+def _address(admin: Administration, project: int, target: Target, backends: Sequence[MlBackend]) -> str:
+    """Where we are reached already, by an ML backend, else by a webhook that outlived one; else the target's."""
+    return present_address(backends) or next(iter(_told(admin, project)), target.backend_url)
+
+
+def _told(admin: Administration, project: int) -> tuple[str, ...]:
+    """The addresses of web processes that webhooks with our secret's header report to."""
+    marked = (hook.url.rstrip("/") for hook in admin.webhooks(project) if SECRET_HEADER in hook.headers)
+    return tuple(url.removesuffix("/webhook") for url in marked)
 
 
 def _storages(admin: Administration, project: int, target: Target, changes: list[str]) -> None:
@@ -179,7 +207,7 @@ def _ml_backend(
             admin.delete_ml_backend(extra.id)
             changes.append(f"disconnected ML backend {extra.id}, {extra.url}")
     if _identity(kept) != wanted:
-        changes.append(f"changed ML backend {kept.id} to {url}")
+        changes.append(f"changed ML backend {kept.id} to {target.title!r} at {url}")
     elif user is None and kept.state == CONNECTED:
         return kept
     # Its password cannot be read back, so it is set anew; that also lets Label Studio try the connection.

@@ -280,7 +280,17 @@ def test_a_project_that_is_connected_once(client: LabelStudioClient, settings: S
 
 def test_a_project_that_is_not_connected(client: LabelStudioClient, settings: Settings) -> None:
     [finding] = connected_once(client, settings, 1, BACKEND)
-    assert_fails(finding, said="connected 0 times", advice="vrthinker init --project 1")
+    assert_fails(finding, said="connected 0 times", advice="vrthinker init --project 1 --backend-url URL")
+
+
+def test_a_project_that_was_connected_by_hand_under_a_title_of_its_own(
+    client: LabelStudioClient, settings: Settings, fake: Studio
+) -> None:
+    client.administration.create_ml_backend(1, "http://web:9090", "my model", None)
+    fake.ml_backends[0]["model_version"] = fake.version
+    backend, hook = connected_once(client, settings, 1, "http://127.0.0.1:9090")
+    assert (backend.ok, backend.said) == (True, "http://web:9090 is connected")
+    assert_fails(hook, said="with other settings", advice="init --project 1 --backend-url http://web:9090 mends it.")
 
 
 def test_a_project_that_is_connected_twice(client: LabelStudioClient, settings: Settings, fake: Studio) -> None:

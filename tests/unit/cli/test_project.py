@@ -132,6 +132,16 @@ def test_init_changes_nothing_the_second_time() -> None:
 
 
 @pytest.mark.usefixtures("settings")
+def test_init_without_an_address_keeps_the_one_that_is_connected(fake: FakeLabelStudio) -> None:
+    run("init", "--project", "1", "--backend-url", BACKEND)
+    again = told(run("init", "--project", "1", "--json"))
+    assert again["changes"] == []
+    assert [backend["url"] for backend in fake.ml_backends] == [BACKEND]
+    moved = run("init", "--project", "1", "--backend-url", "http://web:9090")
+    assert "changed ML backend 1 to 'VR-Thinker' at http://web:9090" in moved.stdout
+
+
+@pytest.mark.usefixtures("settings")
 def test_init_creates_the_project_with_our_labeling_config(fake: FakeLabelStudio) -> None:
     bodies: list[str] = []
 
@@ -163,9 +173,14 @@ def test_init_sets_the_labeling_config_that_is_given(fake: FakeLabelStudio) -> N
 
 
 @pytest.mark.usefixtures("settings")
-def test_init_refuses_a_project_that_cannot_be_judged_before_it_changes_anything(fake: FakeLabelStudio) -> None:
+@pytest.mark.parametrize("named", [("--project", "1"), ("--title", "Pairs")])
+def test_init_refuses_a_project_that_cannot_be_judged_before_it_changes_anything(
+    fake: FakeLabelStudio, named: tuple[str, ...]
+) -> None:
+    listed = {"results": [{"id": 1, "title": "Pairs"}], "next": None}
+    fake.fail = lambda _method, path: (200, listed) if path == "/api/projects/" else None
     fake.project["label_config"] = "<View/>"
-    assert isinstance(run("init", "--project", "1").exception, LabelConfigError)
+    assert isinstance(run("init", *named).exception, LabelConfigError)
     assert all(call.startswith("GET") for call in fake.calls)
 
 

@@ -128,6 +128,54 @@ def test_keeps_one_of_several_ml_backends_and_those_of_others(client: LabelStudi
     assert connected.ml_backend.id == 2
 
 
+BY_HAND = {"title": "my model", "url": "http://web:9090"}
+
+
+@pytest.mark.parametrize(
+    ("backend", "hook"),
+    [
+        (BY_HAND, RIGHT),
+        ({**BY_HAND, "model_version": "tiny-1"}, {}),
+        ({"title": "VR-Thinker", "url": "http://web:9090"}, {}),
+    ],
+)
+def test_knows_a_backend_that_was_connected_by_hand_and_keeps_its_address(
+    client: LabelStudioClient, fake: FakeLabelStudio, backend: dict[str, Any], hook: dict[str, Any]
+) -> None:
+    fake.ml_backends = [right_backend(**backend)]
+    fake.webhooks = [webhook(1, "http://web:9090/webhook", **hook)]
+    target = replace(TARGET, keep_address=True, model_version="tiny-1")
+    connect(client, target, project=1)
+    assert [each["url"] for each in fake.ml_backends] == ["http://web:9090"]
+    assert [each["url"] for each in fake.webhooks] == ["http://web:9090/webhook"]
+    fake.calls.clear()
+    assert connect(client, target, project=1).changes == ()
+    assert changed(fake) == []
+
+
+def test_keeps_the_address_that_label_studio_reaches(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
+    fake.ml_backends = [right_backend(id=1, state="DI"), right_backend(id=2, url="http://web:9090")]
+    connect(client, replace(TARGET, keep_address=True), project=1)
+    assert [each["url"] for each in fake.ml_backends] == ["http://web:9090"]
+
+
+def test_connects_anew_where_a_webhook_of_ours_was_left(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
+    fake.webhooks = [webhook(1, "http://web:9090/webhook", **RIGHT)]
+    connect(client, replace(TARGET, keep_address=True), project=1)
+    assert [each["url"] for each in fake.ml_backends] == ["http://web:9090"]
+
+
+def test_leaves_a_backend_of_others_alone_whose_address_is_not_ours(
+    client: LabelStudioClient, fake: FakeLabelStudio
+) -> None:
+    other = right_backend(url="http://other:9090", title="Another model", model_version="another-1")
+    fake.ml_backends = [other]
+    fake.webhooks = [webhook(1, "http://other:9090/webhook")]
+    connect(client, replace(TARGET, keep_address=True, model_version="tiny-1"), project=1)
+    assert [each["url"] for each in fake.ml_backends] == ["http://other:9090", URL]
+    assert fake.ml_backends[0] == other
+
+
 def test_sets_the_password_anew_each_time_because_it_cannot_be_compared(
     client: LabelStudioClient, fake: FakeLabelStudio
 ) -> None:
