@@ -137,7 +137,7 @@ class _PairwiseModel:
 
 
 def plugin_class(intake: Intake) -> type[Any]:
-    """A `LabelStudioMLBase` subclass bound to `intake`, for `init_app(model_class=...)` or our own server."""
+    """A `LabelStudioMLBase` subclass bound to `intake`, for our own server; `hosted` has the one for the library's."""
     return cast("type[Any]", type("PairwiseVideoModel", (_PairwiseModel, _library_base()), {"intake": intake}))
 
 
