@@ -69,6 +69,13 @@ def test_every_key_of_a_screen_does_one_thing() -> None:
         assert len(set(keys)) == len(keys)
 
 
+def test_every_screen_tells_its_keys_on_a_mac_too() -> None:
+    for text in (FULL, BLIND, MINIMAL):
+        [footer] = re.findall(r'<Header value="(Keys: [^"]+)"', text)
+        assert "the digit or letter on a choice" in footer
+        assert "Mac: ⌘ for Ctrl, ⌥ for Alt, ⌥+Enter skip" in footer
+
+
 @pytest.mark.parametrize(
     ("ta", "mq", "vq", "oa"),
     [
