@@ -38,7 +38,8 @@ LAST_LINES = 15
 class Command:
     """A process to start: `name` for people, the log its output goes to, and what its environment is.
 
-    `environment` is added to this process's own, or is all there is when `isolated`.
+    `environment` is added to this process's own, or is all there is when `isolated`. It runs in `folder`, which is made
+    where it is missing; by default where this process runs.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Command:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     isolated: bool = False
+    folder: Path | None = None
 
 
 class Running:
@@ -147,6 +149,8 @@ def start(command: Command, records: Path) -> Running:
     end_leftover(record)
     if not Path(command.argv[0]).is_file():
         raise ServiceError(f"{command.name} cannot start: there is no program {command.argv[0]}.")
+    if command.folder:
+        command.folder.mkdir(parents=True, exist_ok=True)
     environment = dict(command.environment) if command.isolated else child_environment(command.environment)
     with command.log.open("ab") as log:
         leash = subprocess.Popen(  # noqa: S603  # our own commands
@@ -155,6 +159,7 @@ def start(command: Command, records: Path) -> Running:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
+            cwd=command.folder,
             start_new_session=True,  # Ctrl-C reaches the demo only, which then stops everything in order
         )
     running = Running(command, leash, record)

@@ -61,7 +61,7 @@ def run_demo(*, once: bool, label_studio_port: int = 8080, web_port: int = 9090)
     """
     console, site = Console(), Site(ROOT / ".demo")
     site.root.mkdir(mode=0o700, exist_ok=True)  # passwords and people's answers
-    load_settings()  # tell about a mistyped setting now, not after minutes of installing
+    load_settings(_env_file=None)  # tell about a mistyped setting now, not after minutes of installing
     signal.signal(signal.SIGTERM, _interrupt)
     code = INTERRUPTED
     try:
@@ -101,7 +101,7 @@ class _Story:
         if not token:
             self._backend(label_studio.credentials.personal_access_token, "web", "worker")
         environment = self._backend(label_studio.credentials.personal_access_token, "publisher")
-        settings = load_settings(**{name.lower(): value for name, value in environment.items()})
+        settings = load_settings(_env_file=None, **{name.lower(): value for name, value in environment.items()})
         version = model_version(settings)
         client = LabelStudioClient(label_studio.url, label_studio.credentials.personal_access_token)
         ledger = open_ledger(settings)

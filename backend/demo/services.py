@@ -57,7 +57,7 @@ def redis_answers(port: int, password: str) -> bool:
 
 
 def backend_command(name: str, environment: Mapping[str, str], logs: Path) -> Command:
-    """One of `web`, `worker` and `publisher` with these settings."""
+    """One of `web`, `worker` and `publisher` with these settings; it runs beside its logs, where no `.env` is."""
     # The small checkpoint is quickest on one core: beside so many processes, further threads only wait for each other.
     settings = {**environment, "OMP_NUM_THREADS": "1"}
-    return Command(name.capitalize(), (str(VRTHINKER), name), logs / f"{name}.log", settings)
+    return Command(name.capitalize(), (str(VRTHINKER), name), logs / f"{name}.log", settings, folder=logs)

@@ -14,12 +14,25 @@ from backend.demo.secret import (
     new_credentials,
     store,
 )
+from backend.reasoning.contract import VRTHINKER_128
+from backend.settings import BUNDLED_CHECKPOINT
 
 if TYPE_CHECKING:
     from backend.demo.secret import BackendSecrets, Credentials
 
 REDIS_PORT = 6399
 RECONCILE_S = 5
+SMALL_MODEL = {
+    "MODEL": str(BUNDLED_CHECKPOINT),
+    "MODEL_REVISION": "",
+    "CONTRACT": VRTHINKER_128.name,
+    "ENGINE": "transformers",
+    "DEVICE": "auto",
+    "QUANTIZATION": "none",
+    "BATCH": "1",
+    "SWAP_CHECK": "off",
+}
+"""The demo needs no GPU and no weights, whatever model this machine is set up for otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +107,12 @@ class Site:
         return kept
 
     def environment(self, ports: Ports, api_key: str) -> dict[str, str]:
-        """The variables that set up web, worker and publisher; those of the model are left as they are."""
+        """The variables that set up web, worker and publisher; the model is the small one that is shipped."""
         secrets = self.secrets()
         return {
+            **SMALL_MODEL,
             "LABEL_STUDIO_URL": f"http://127.0.0.1:{ports.label_studio}",
+            "LABEL_STUDIO_PUBLIC_URL": "",  # the same
             "LABEL_STUDIO_API_KEY": api_key,
             "REDIS_URL": f"redis://:{secrets.redis_password}@127.0.0.1:{ports.redis}/0",
             "DATABASE_URL": f"sqlite:///{self.root / 'ledger.db'}",

@@ -157,6 +157,15 @@ def test_an_isolated_command_sees_only_its_own_environment(tmp_path: Path, monke
         running.stop()
 
 
+def test_a_command_runs_in_its_folder(tmp_path: Path) -> None:
+    show, folder = "import os; print(os.getcwd())", tmp_path / "made"
+    running = start(Command("Folder", (sys.executable, "-c", show), tmp_path / "log", folder=folder), tmp_path)
+    while running.alive:
+        time.sleep(0.05)
+    assert (tmp_path / "log").read_text().strip() == str(folder)
+    running.stop()
+
+
 def test_a_taken_port_is_replaced_by_a_free_one() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
