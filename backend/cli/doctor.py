@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backend.bootstrap import connect_label_studio
+from backend.cli.arguments import FIRST_PROJECT, AsJson
 from backend.cli.exits import ExitCode
 from backend.cli.project import default_backend_url
 from backend.queue import WorkQueue
@@ -24,12 +25,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(
-    project: Annotated[int | None, typer.Argument(help="Look at this project's connection and videos too.")] = None,
+    project: Annotated[
+        int | None, typer.Argument(min=FIRST_PROJECT, help="Look at this project's connection and videos too.")
+    ] = None,
     *,
     backend_url: Annotated[
         str, typer.Option(help="The web process as seen from here. Default: http://HOST:PORT.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check every link: Label Studio, API key, ledger, Redis, workers, web process, and a project's connection.
 

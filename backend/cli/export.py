@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 import typer
 
 from backend.bootstrap import connect_label_studio, open_fetcher, open_ledger
+from backend.cli.arguments import FIRST_PROJECT, AsJson, Project
 from backend.errors import SettingsError
 from backend.settings import load_settings
 from backend.types import Dimension
@@ -41,8 +42,6 @@ class Observe(Protocol):
 INTERRUPTED = 130
 LAST = "last"
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the two commands."""
@@ -51,7 +50,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def export(
-    project: Annotated[int, typer.Argument(help="The project's id: the number in its address in Label Studio.")],
+    project: Project,
     *,
     out: Annotated[Path, typer.Option(help="Folder of the dataset. An earlier dataset there is replaced.")],
     only: Annotated[
@@ -140,7 +139,9 @@ def export(
 
 
 def sync(
-    project: Annotated[int | None, typer.Argument(help="The project's id. Default: all that the ledger knows.")] = None,
+    project: Annotated[
+        int | None, typer.Argument(min=FIRST_PROJECT, help="The project's id. Default: all that the ledger knows.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:

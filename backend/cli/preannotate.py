@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backend.bootstrap import connect_label_studio, open_ledger
+from backend.cli.arguments import FIRST_PROJECT, AsJson, Project
 from backend.cli.exits import ExitCode
 from backend.errors import NoMatchError, SettingsError, VRThinkerError
 from backend.settings import load_settings
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 POLL_S = 1.0
-
-Project = Annotated[int, typer.Argument(help="The project's id: the number in its address in Label Studio.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -126,7 +124,7 @@ def _warn_about_workers(console: Console, queue: WorkQueue, version: str) -> Non
 
 
 def status(
-    project: Annotated[int | None, typer.Argument(help="The project's id. Default: all.")] = None,
+    project: Annotated[int | None, typer.Argument(min=FIRST_PROJECT, help="The project's id. Default: all.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backend.bootstrap import connect_label_studio, open_ledger
+from backend.cli.arguments import FIRST_PROJECT, AsJson
 from backend.cli.exits import ExitCode
 from backend.cli.importing import imported
 from backend.errors import SettingsError
@@ -38,7 +39,7 @@ def default_backend_url(settings: Settings) -> str:
 
 def init(
     *,
-    project: Annotated[int | None, typer.Option(help="Repair the project with this id.")] = None,
+    project: Annotated[int | None, typer.Option(min=FIRST_PROJECT, help="Repair the project with this id.")] = None,
     title: Annotated[
         str, typer.Option(help="Create the project of this title, or repair it. Default: VR-Thinker.")
     ] = "",
@@ -68,7 +69,7 @@ def init(
         bool | None,
         typer.Option("--auto/--no-auto", help="Judge tasks that are added from now on by themselves."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Create or repair a project: labeling config, ML backend, webhook. What is right already is left alone.
 

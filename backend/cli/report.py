@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backend.bootstrap import connect_label_studio, open_fetcher, open_ledger
+from backend.cli.arguments import AsJson, Project
 from backend.errors import ExportError
 from backend.settings import load_settings
 
@@ -36,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def report(
-    project: Annotated[int, typer.Argument(help="The project's id: the number in its address in Label Studio.")],
+    project: Project,
     *,
     out: Annotated[Path, typer.Option(help="Folder for the report; an older report there is replaced.")],
     model_version: Annotated[
@@ -49,7 +50,7 @@ def report(
     frames: Annotated[
         bool, typer.Option("--frames", help="With frames of the hardest pairs; fetches and decodes their videos.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a report on how far the model and people agree: report.html, report.json and report.csv.
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backend.bootstrap import open_ledger
-from backend.cli.preannotate import AsJson, Project
+from backend.cli.arguments import FIRST_PROJECT, AsJson, Project
+from backend.errors import QueueError
 from backend.settings import load_settings
 from backend.version import model_version
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from backend.jobs.steering import Steering
 
-OneOrAll = Annotated[int | None, typer.Argument(help="The project's id. Default: every project.")]
+OneOrAll = Annotated[int | None, typer.Argument(min=FIRST_PROJECT, help="The project's id. Default: every project.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 
 @contextmanager
 def _steering() -> Iterator[Steering]:
-    """The ledger and the queue that the settings name."""
+    """The ledger and the queue that the settings name; what the ledger has when Redis fails is said."""
     from backend.jobs.reconciling import Reconciling
     from backend.jobs.steering import Steering
     from backend.queue import Rescue, WorkQueue
@@ -38,6 +39,9 @@ def _steering() -> Iterator[Steering]:
     queue, ledger = WorkQueue.connect(settings), open_ledger(settings)
     try:
         yield Steering(ledger, queue, Reconciling(ledger, queue, Rescue(queue), settings.max_attempts).run)
+    except QueueError:
+        typer.echo("The ledger has it, so it is in force; the publisher does the rest when Redis is back.", err=True)
+        raise
     finally:
         ledger.close()
         queue.connection.close()

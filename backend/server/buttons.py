@@ -43,7 +43,8 @@ class Buttons:
     def route(self, app: Flask) -> None:
         """Add the routes."""
         for action, press in (("retry", self._retry), ("pause", self._pause), ("resume", self._resume)):
-            app.add_url_rule(f"/projects/<int:project>/{action}", action, self._pressed(press), methods=["POST"])
+            address = f"/projects/<int(min=1):project>/{action}"  # 0 would mean every project in the ledger
+            app.add_url_rule(address, action, self._pressed(press), methods=["POST"])
 
     def _pressed(self, press: Callable[[int], object]) -> Callable[[int], Response]:
         def answer(project: int) -> Response:

@@ -19,6 +19,7 @@ from backend.errors import (
     LabelStudioNotFoundError,
     LabelStudioUnauthorizedError,
     NoMatchError,
+    QueueError,
     SettingsError,
 )
 from backend.ledger import Automatic, Ledger, State
@@ -286,6 +287,22 @@ def test_pausing_is_told_by_status_until_it_is_resumed(settings: Settings, ledge
     assert "Still paused by themselves: 1." in run("resume").stdout
     assert told(run("resume", "1", "--json")) == {"project": 1, "paused": False}
     assert told(run("status", "--json"))[0]["paused"] is False
+
+
+@pytest.mark.parametrize("command", ["preannotate", "status", "retry", "pause", "resume", "cancel", "sync", "doctor"])
+def test_there_is_no_project_0(ledger: Ledger, command: str) -> None:
+    result = run(command, "0")
+    assert result.exit_code == ExitCode.USAGE
+    assert "Invalid value for 'project'" in result.output
+    assert not ledger.paused().everything
+
+
+def test_a_pause_without_redis_says_that_it_is_in_force(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port(0)}/0")
+    result = run("pause", "1")
+    assert isinstance(result.exception, QueueError)
+    assert "The ledger has it, so it is in force" in result.stderr
+    assert ledger.paused().projects == {1}
 
 
 def test_cancel_gives_up_what_waits(settings: Settings, ledger: Ledger) -> None:

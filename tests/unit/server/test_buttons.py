@@ -134,5 +134,12 @@ def test_that_everything_is_paused_is_said_first(client: FlaskClient, ledger: Le
     assert "Everything is paused" in client.get("/").text
 
 
+def test_no_form_pauses_every_project(client: FlaskClient, ledger: Ledger) -> None:
+    client.post("/setup", json=payload("setup"))
+    form = {"token": token(client.get("/").text)}
+    assert client.post("/projects/0/pause", data=form).status_code == 404
+    assert not ledger.paused().everything
+
+
 def test_a_form_that_is_too_large_is_refused(client: FlaskClient) -> None:
     assert client.post("/projects/7/pause", data={"token": "x" * 20_000}).status_code == 413
