@@ -108,8 +108,15 @@ ENCODED: dict[str, tuple[str, tuple[str, ...]]] = {
     "vfr_mkv": (".mkv", (*X264, *UNEVEN)),
     "open_gop_ts": (".ts", (*X264, *OPEN_GOP)),
     "faststart": (".mp4", (*X264, "-movflags", "+faststart")),
+    "interlaced": (".mp4", (*X264, "-x264-params", "tff=1", "-flags", "+ildct+ilme")),
+    "interlaced_dv": (".avi", ("-c:v", "dvvideo", "-pix_fmt", "yuv420p", "-vf", "scale=720:576,setfield=bff")),
+    "av1": (".mp4", ("-c:v", "libsvtav1", "-preset", "10", "-crf", "15", "-pix_fmt", "yuv420p")),
+    "av1_webm": (".webm", ("-c:v", "libsvtav1", "-preset", "10", "-crf", "15", "-pix_fmt", "yuv420p")),
     "sparse_mkv": (".mkv", (*X264, "-vf", "select='lt(n,40)+not(mod(n,3))'", "-fps_mode", "passthrough")),
 }
+
+# Kinds of which OpenCV shows nothing, or nothing right.
+BEYOND_OPENCV = ("interlaced", "interlaced_dv", "av1", "av1_webm")
 
 # Kinds that OpenCV can write without ffmpeg, and the four letters by which it knows their codec.
 BY_OPENCV = {"mpeg4": "mp4v", "mpeg4_avi": "XVID"}

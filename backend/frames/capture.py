@@ -2,6 +2,9 @@
 
 Pictures are what `cv2.VideoCapture` shows by default, rotation metadata applied. OpenCV and FFmpeg are told to print
 nothing: what is wrong with a file is in the error that is raised.
+
+OpenCV says nothing when it fails to convert a picture, as it does for each interlaced one: it hands out what its memory
+held before. So a picture that is the very same as the last one handed out is not believed.
 """
 
 from __future__ import annotations
@@ -9,9 +12,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from backend.frames.container import Unplayable, sniff, why_unreadable
+from backend.frames.container import RE_ENCODE, Unplayable, sniff, why_unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,10 +30,16 @@ if TYPE_CHECKING:
 FFMPEG_QUIET = "-8"  # AV_LOG_QUIET
 HIGHEST_FPS = 1000.0
 LEAST_PATIENCE = 16  # failures in a row before a file has ended
+GLANCE_ROWS = 61
+READ_ATTEMPTS = 10**8  # packets of other streams, such as sound, between two pictures
 
 
 class UnreadableError(Exception):
     """A file shows no picture; the text goes on after the file's name. Callers make a `MediaError` of it."""
+
+
+class UndecodableError(UnreadableError):
+    """This decoder shows no picture of a file, or none that can be believed; another one may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +123,13 @@ class OpenCVCapture:
         """
         self._cv2 = load_cv2()
         self._path = path
-        self._container = _container(path)
+        self._container = container_of(path)
         threads = [self._cv2.CAP_PROP_N_THREADS, decoder_threads()]
         self._file = self._cv2.VideoCapture(str(path.resolve()), self._cv2.CAP_FFMPEG, threads)
         if not self._file.isOpened():
             raise self.unreadable()
+        self._grabbed = 0
+        self._handed_out: Pixels | None = None
         self.header = self._header(limits)
         if self.header.width * self.header.height > limits.pixels:
             size = f"{self.header.width} x {self.header.height}"
@@ -158,24 +169,45 @@ class OpenCVCapture:
 
     def grab(self) -> bool:
         """Decode the next frame; False at the end."""
-        return bool(self._file.grab())
+        if not self._file.grab():
+            return False
+        self._grabbed += 1
+        if self._grabbed == 1:
+            self._handed_out = _picture(self._file)
+        return True
 
     def retrieve(self) -> Pixels | None:
-        """The frame grabbed last, height x width x 3 bytes (blue, green, red), upright; None if unreadable."""
-        try:
-            readable, pixels = self._file.retrieve()
-        except self._cv2.error:
+        """The frame grabbed last, height x width x 3 bytes (blue, green, red), upright; None if unreadable.
+
+        Raises:
+            UndecodableError: it is the same as another one, to the bit, or there is no other.
+        """
+        pixels = _picture(self._file)
+        if pixels is None:
             return None
-        return pixels if readable and pixels is not None and pixels.size else None
+        if not (self._begins_with_change() if self._grabbed == 1 else _differ(self._handed_out, pixels)):
+            raise UndecodableError(
+                "shows the same picture twice, or pictures that OpenCV cannot convert, such as interlaced ones. "
+                f"Install the package av, or do this: {RE_ENCODE}."
+            )
+        self._handed_out = pixels
+        return pixels
+
+    def _begins_with_change(self) -> bool:
+        """Whether the first two pictures differ, by a glance from outside."""
+        glance = self._cv2.VideoCapture(str(self._path.resolve()), self._cv2.CAP_FFMPEG)
+        first, second = (_picture(glance) if glance.grab() else None for _ in range(2))
+        glance.release()
+        return second is not None and _differ(first, second)
 
     def seek(self, number: int) -> None:
         """Go to where the frame of this number should be, by the file's own idea of its frame rate."""
         self._file.set(self._cv2.CAP_PROP_POS_FRAMES, number)
 
     def unreadable(self) -> UnreadableError:
-        """Why this file shows no picture at all."""
+        """Why OpenCV shows no picture of this file at all."""
         codec = _four_letters(self._file.get(self._cv2.CAP_PROP_FOURCC)) if self._file.isOpened() else ""
-        return UnreadableError(why_unreadable(self._path, self._container, codec))
+        return UndecodableError(why_unreadable(self._path, self._container, codec))
 
 
 def decoder_threads() -> int:
@@ -183,7 +215,12 @@ def decoder_threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def _container(path: Path) -> Container:
+def container_of(path: Path) -> Container:
+    """What kind of file it is, by its bytes.
+
+    Raises:
+        UnreadableError: it cannot be read, or is no kind of video that is decoded here.
+    """
     try:
         container = sniff(path)
     except OSError as error:
@@ -191,6 +228,22 @@ def _container(path: Path) -> Container:
     if isinstance(container, Unplayable):
         raise UnreadableError(container.problem)
     return container
+
+
+def _picture(file: Any) -> Pixels | None:  # noqa: ANN401  # a cv2.VideoCapture
+    try:
+        readable, pixels = file.retrieve()
+    except load_cv2().error:
+        return None
+    return pixels if readable and pixels is not None and pixels.size else None
+
+
+def _differ(one: Pixels | None, other: Pixels) -> bool:
+    """Whether two pictures are not the same to the bit, which mostly a few rows tell; False without the one."""
+    if one is None:
+        return False
+    few = slice(None, None, GLANCE_ROWS)
+    return one.shape != other.shape or bool((one[few] != other[few]).any() or (one != other).any())
 
 
 def packets(path: Path, limits: Limits) -> list[Moment]:
@@ -216,8 +269,9 @@ def _four_letters(code: float) -> str:
 
 def load_cv2() -> ModuleType:
     """OpenCV, imported when first needed and told to print nothing."""
-    # FFmpeg's log level is read by OpenCV from the process's own environment when the first file is opened.
+    # OpenCV reads these from the process's own environment when the first file is opened.
     os.putenv("OPENCV_FFMPEG_LOGLEVEL", FFMPEG_QUIET)
+    os.putenv("OPENCV_FFMPEG_READ_ATTEMPTS", str(READ_ATTEMPTS))
     import cv2
 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from backend.frames.cache import FrameCache
 from backend.frames.capture import Limits, OpenCVCapture, packets
+from backend.frames.libav import LibavCapture
 from backend.frames.video import Video
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class VideoPair:
         wanted: Sequence[FrameRef] | None = None,
         limits: Limits | None = None,
         open_capture: Open = OpenCVCapture,
+        open_otherwise: Open | None = LibavCapture,
         scan: Scan = packets,
     ) -> Self:
         """Learn both videos' true lengths and decode the `wanted` frames, by default the contract's initial ones.
@@ -64,7 +66,14 @@ class VideoPair:
         def video(number: VideoNumber, path: Path) -> Video:
             shelf = cache.shelf(path, contract.image_size) if cache else None
             return Video(
-                number, path, contract, limits=limits or Limits(), open_capture=open_capture, scan=scan, shelf=shelf
+                number,
+                path,
+                contract,
+                limits=limits or Limits(),
+                open_capture=open_capture,
+                open_otherwise=open_otherwise,
+                scan=scan,
+                shelf=shelf,
             )
 
         pair = cls((video(1, video1), video(2, video2)))

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, TypeAlias
 
 from backend.errors import MediaError
-from backend.frames.capture import UnreadableError
+from backend.frames.capture import UndecodableError, UnreadableError
 from backend.frames.landmarks import Landmarks, may_pay, numbering
 from backend.frames.picture import Darkroom
 from backend.frames.seek import Seeker
@@ -42,15 +42,20 @@ class Video:
         *,
         limits: Limits,
         open_capture: Open,
+        open_otherwise: Open | None,
         scan: Scan,
         shelf: Shelf | None,
     ) -> None:
-        """`open_capture` and `scan` read files; `shelf` holds what earlier tasks decoded of this one."""
+        """`open_capture` and `scan` read files, `open_otherwise` those of which the former shows nothing.
+
+        `shelf` holds what earlier tasks decoded of this one.
+        """
         self._number = number
         self._path = path
         self._contract = contract
         self._limits = limits
         self._open = open_capture
+        self._open_otherwise = open_otherwise
         self._scan = scan
         self._shelf = shelf
         self._landmarks: Landmarks | None = None  # for seeks
@@ -74,9 +79,22 @@ class Video:
             MediaError: the file is missing, no video, beyond the limits, or has no readable frame.
         """
         try:
-            self._load(slots, workers)
+            try:
+                self._load(slots, workers)
+            except UndecodableError as error:
+                self._load_otherwise(slots, workers, error)
         except UnreadableError as error:
             raise MediaError(f"Video {self._number} ({self._path.name}) {error}") from None
+
+    def _load_otherwise(self, slots: Collection[int], workers: Executor, error: UndecodableError) -> None:
+        """By the other decoder, from now on."""
+        if self._open_otherwise is None:
+            raise error
+        self._open, self._open_otherwise, self._landmarks = self._open_otherwise, None, None
+        try:
+            self._load(slots, workers)
+        except UndecodableError:
+            raise error from None
 
     def frame(self, slot: int) -> Frame:
         """The frame at a slot that was loaded; a new object each time."""
