@@ -120,6 +120,8 @@ def kappa(confusion: Counts) -> Estimate:
     value = float(cohen_kappa_score(model, human, labels=[0, 1, 2], sample_weight=confusion.ravel()))
     if 1 in (np.count_nonzero(confusion.sum(0)), np.count_nonzero(confusion.sum(1))):
         return Estimate(value, missing="One side gave a single label only, so there is no interval.")
+    if np.trace(confusion) == confusion.sum():  # a variance of zero, which rounding may make negative
+        return Estimate(value, missing="Both sides agree on every answer, so the large-sample interval has no width.")
     found = cohens_kappa(confusion)
     return Estimate(value, max(-1.0, float(found.kappa_low)), min(1.0, float(found.kappa_upp)))
 
