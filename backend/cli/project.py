@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from backend.label_studio.project import ConnectedProject, Target
     from backend.settings import Settings
 
-LABEL_CONFIG = Path(__file__).parents[2] / "label_config" / "pairwise_video.xml"
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -125,13 +123,14 @@ def _target(
     """What to connect to, its labeling config checked before anything is changed; an existing one is never replaced."""
     from backend.label_studio.layout import parse_layout
     from backend.label_studio.project import Target
+    from backend.label_studio.shipped import shipped_config
 
     present = (project,) if project is not None else client.administration.projects_titled(title)
     text: str | None = None
     if config is not None:
-        text = _read(config)
+        text = _read(config, "--config")
     elif not present:
-        text = _read(LABEL_CONFIG)
+        text = _read(shipped_config(), "the labeling config of this package")
     if text is not None:
         parse_layout(text)
     elif len(present) == 1:  # of several, `connect` asks which is meant
@@ -166,11 +165,11 @@ def _switch(
         ledger.close()
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--config: {path} cannot be read: {error}. Give a labeling config as UTF-8 XML.") from None
+        raise SettingsError(f"{what}: {path} cannot be read: {error}. Give a labeling config as UTF-8 XML.") from None
 
 
 def _show_connected(

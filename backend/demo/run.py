@@ -23,6 +23,7 @@ from backend.demo.site import Site, choose_ports
 from backend.errors import ServiceError
 from backend.label_studio.client import LabelStudioClient
 from backend.label_studio.project import Target, connect
+from backend.label_studio.shipped import shipped_config
 from backend.ledger import State
 from backend.settings import load_settings
 from backend.version import model_version
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from backend.ledger import Ledger
 
 TITLE = "VR-Thinker demo"
-LABEL_CONFIG = ROOT / "label_config" / "pairwise_video.xml"
 POLL_S = 0.3
 START_S = 60.0
 STUCK_S = 600.0
@@ -155,7 +155,7 @@ class _Story:
         secrets = self._site.secrets()
         target = Target(
             backend_url=f"http://127.0.0.1:{self._ports.web}",
-            label_config=LABEL_CONFIG.read_text(encoding="utf-8"),
+            label_config=shipped_config().read_text(encoding="utf-8"),
             basic_auth=(secrets.basic_auth_user, secrets.basic_auth_pass),
             webhook_secret=secrets.webhook_secret,
             storage_paths=(str(self._site.clips),),

@@ -12,7 +12,7 @@ from backend.cli import build_app
 from backend.cli.exits import ExitCode, exit_code
 from backend.cli.live import duration
 from backend.cli.preannotate import INTERRUPTED
-from backend.cli.project import LABEL_CONFIG, default_backend_url
+from backend.cli.project import default_backend_url
 from backend.demo.process import free_port
 from backend.errors import (
     LabelConfigError,
@@ -22,6 +22,7 @@ from backend.errors import (
     QueueError,
     SettingsError,
 )
+from backend.label_studio.shipped import shipped_config
 from backend.ledger import Automatic, Ledger, State
 from backend.queue import WorkQueue
 from backend.settings import Settings
@@ -169,8 +170,8 @@ def test_init_leaves_the_config_of_a_project_found_by_its_title(fake: FakeLabelS
 
 @pytest.mark.usefixtures("settings")
 def test_init_sets_the_labeling_config_that_is_given(fake: FakeLabelStudio) -> None:
-    run("init", "--project", "1", "--backend-url", BACKEND, "--config", str(LABEL_CONFIG))
-    assert fake.project["label_config"] == LABEL_CONFIG.read_text().strip()
+    run("init", "--project", "1", "--backend-url", BACKEND, "--config", str(shipped_config()))
+    assert fake.project["label_config"] == shipped_config().read_text().strip()
 
 
 @pytest.mark.usefixtures("settings")

@@ -113,6 +113,13 @@ def test_the_workers_have_no_database(services: dict[str, Any]) -> None:
     assert "DATABASE_URL" in services["publisher"]["environment"]
 
 
+def test_the_web_process_sees_the_videos_where_label_studio_has_them(services: dict[str, Any]) -> None:
+    root = services["label-studio"]["environment"]["LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"]
+    [videos] = [volume for volume in services["label-studio"]["volumes"] if f":{root}/" in volume]
+    assert videos.endswith(":ro")
+    assert videos in services["web"]["volumes"]
+
+
 def test_no_secret_is_written_into_the_file(text: str) -> None:
     for line in text.splitlines():
         if re.search(r"PASSWORD|SECRET|API_KEY|AUTH", line) and not line.lstrip().startswith("#"):
