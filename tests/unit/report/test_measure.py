@@ -45,7 +45,6 @@ def test_confusion_has_the_model_in_rows_and_people_in_columns() -> None:
     ("confusion", "value"),
     [
         ([[20, 5, 0], [10, 15, 0], [0, 0, 0]], 0.4),  # observed 0.7, by chance 0.5
-        ([[0, 0, 0], [0, 25, 0], [0, 0, 25]], 1.0),
         ([[0, 0, 0], [0, 0, 10], [0, 10, 0]], -1.0),
         ([[4, 2, 2], [1, 5, 1], [1, 1, 3]], 0.398),  # observed 0.6, by chance 0.335
     ],
@@ -56,6 +55,12 @@ def test_kappa_is_agreement_beyond_chance(confusion: list[list[int]], value: flo
     assert found.low is not None
     assert found.high is not None
     assert -1 <= found.low <= value <= found.high <= 1
+
+
+def test_complete_agreement_has_no_interval() -> None:
+    found = kappa(np.diag([0, 25, 25]))
+    assert (found.value, found.low, found.high) == (1.0, None, None)
+    assert "every answer" in found.missing
 
 
 def test_the_interval_of_kappa_is_that_of_the_large_sample_formula() -> None:
