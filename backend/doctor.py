@@ -100,7 +100,7 @@ def ledger_opens(settings: Settings) -> Finding:
     def look() -> str:
         ledger = open_ledger(settings)
         try:
-            return f"knows {len(ledger.projects())} projects"
+            return f"{ledger.place} knows {len(ledger.projects())} projects"
         finally:
             ledger.close()
 

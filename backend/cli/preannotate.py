@@ -75,7 +75,7 @@ def preannotate(
     try:
         _warn_about_workers(console, queue, version)
         batches = take_in(client, ledger, queue, version, project, selection=selection, limit=limit, priority=priority)
-        _run(console, batches, lambda: standing(ledger, project, version), wait=wait)
+        taken = _run(console, batches, lambda: standing(ledger, project, version), wait=wait)
         now = standing(ledger, project, version)
     except KeyboardInterrupt:
         _say(console, f"Stopped watching; what is queued goes on. Look: vrthinker status {project}")
@@ -90,13 +90,16 @@ def preannotate(
         client.close()
         ledger.close()
         queue.connection.close()
-    _show([now], as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps([_plain(now) | asdict(taken)], ensure_ascii=False))
+    else:
+        _show([now])
     if wait and now.failures:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _run(console: Console, batches: Iterable[Taken], look: Callable[[], Standing], *, wait: bool) -> None:
-    """Take in, then perhaps watch."""
+def _run(console: Console, batches: Iterable[Taken], look: Callable[[], Standing], *, wait: bool) -> Taken:
+    """Take in, then perhaps watch; what was taken in."""
     from backend.cli.live import watching
     from backend.preannotate import Taken
 
@@ -113,6 +116,7 @@ def _run(console: Console, batches: Iterable[Taken], look: Callable[[], Standing
             time.sleep(POLL_S)
     rejected = ", ".join(f"{count} {reason}" for reason, count in taken.rejected.items()) or "none"
     _say(console, f"Queued {taken.new} new tasks; {taken.known} were known already; rejected: {rejected}.")
+    return taken
 
 
 def _warn_about_workers(console: Console, queue: WorkQueue, version: str) -> None:
@@ -139,22 +143,24 @@ def status(
 
     ledger = open_ledger(load_settings())
     try:
-        found = standings(ledger, project)
+        found, place = standings(ledger, project), ledger.place
     finally:
         ledger.close()
     if project is not None and not found:
         raise SettingsError(f"Nothing of project {project} was ever queued. Run vrthinker preannotate {project}.")
-    _show(found, as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps([_plain(one) for one in found], ensure_ascii=False))
+    elif found:
+        _show(found)
+    else:
+        typer.echo(f"Nothing was queued yet in {place}. Queue a project: vrthinker preannotate PROJECT.")
 
 
 def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _show(found: list[Standing], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps([_plain(one) for one in found], ensure_ascii=False))
-        return
+def _show(found: list[Standing]) -> None:
     from rich.console import Console
     from rich.text import Text
 

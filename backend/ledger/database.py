@@ -64,6 +64,11 @@ class Database:
             raise
         return ledger
 
+    @property
+    def place(self) -> str:
+        """The database's URL without its password, for people."""
+        return _place(self._engine)
+
     def close(self) -> None:
         """Give back every connection."""
         self._engine.dispose()
@@ -87,9 +92,13 @@ def _mapped(engine: Engine) -> Iterator[None]:
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         raise LedgerError(
-            f"The ledger at {engine.url.render_as_string(hide_password=True)} cannot be used: {cause}. "
+            f"The ledger at {_place(engine)} cannot be used: {cause}. "
             "Check DATABASE_URL and that the database is up and writable."
         ) from error
+
+
+def _place(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)
 
 
 def _engine(url: str) -> Engine:

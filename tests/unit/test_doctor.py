@@ -191,7 +191,7 @@ def test_a_key_of_something_that_is_not_label_studio(client: LabelStudioClient, 
 
 
 def test_the_ledger(settings: Settings, tmp_path: Path) -> None:
-    assert ledger_opens(settings).said == "knows 0 projects"
+    assert ledger_opens(settings).said == f"sqlite:///{tmp_path}/ledger.db knows 0 projects"
     broken = settings.model_copy(update={"database_url": Settings(database_url=f"sqlite:///{tmp_path}").database_url})
     assert_fails(ledger_opens(broken), said="unable to open", advice="DATABASE_URL")
 

@@ -207,7 +207,9 @@ def test_preannotate_queues_a_project_once(settings: Settings, ledger: Ledger) -
     assert "Queued 3 new tasks; 0 were known already; rejected: none." in first.stderr
     assert "No worker of version" in first.stderr
     assert "Queued 0 new tasks; 3 were known already" in second.stderr
-    assert [one["states"]["queued"] for one in told(second)] == [3]
+    [one] = told(second)
+    assert one["states"]["queued"] == 3
+    assert (one["new"], one["known"], one["rejected"]) == (0, 3, {})
     assert ledger.counts(1, model_version(settings))[State.QUEUED] == 3
 
 
@@ -268,6 +270,13 @@ def test_status_shows_counts_and_why_tasks_failed(settings: Settings, ledger: Le
 def test_status_of_an_unknown_project_says_what_to_do() -> None:
     assert "vrthinker preannotate 9" in str(run("status", "9").exception)
     assert told(run("status", "--json")) == []
+
+
+@pytest.mark.usefixtures("settings")
+def test_status_of_a_new_ledger_says_where_nothing_was_queued(tmp_path: Path) -> None:
+    shown = run("status")
+    assert shown.exit_code == 0
+    assert f"Nothing was queued yet in sqlite:///{tmp_path}/ledger.db." in shown.stdout
 
 
 def test_retry_queues_failed_tasks_of_a_reason(settings: Settings, ledger: Ledger) -> None:
