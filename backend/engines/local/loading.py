@@ -72,9 +72,7 @@ def load_engine(
     except CheckpointError:
         raise
     except torch.OutOfMemoryError as error:
-        raise CheckpointError(
-            f"The checkpoint {model} does not fit on this GPU. Use a larger one, or QUANTIZATION=8bit or 4bit."
-        ) from error
+        raise _too_large(model) from error
     except Exception as error:  # the libraries raise many kinds here; each means that it cannot be loaded
         raise CheckpointError(
             f"The checkpoint {model} cannot be loaded. Check that all its files are there. "
@@ -103,6 +101,9 @@ def _load(model: str, revision: dict[str, str], placement: dict[str, Any], batch
             f"The checkpoint {model} lacks {len(lacking)} of the model's tensors, {lacking[0]} first. "
             "Download it again."
         )
+    # Where the GPUs are too small, the library would run part of the model on the CPU, a hundred times slower.
+    if {"cpu", "disk"} & {str(place) for place in getattr(weights, "hf_device_map", {}).values()}:
+        raise _too_large(model)
     _require_plain_decoding(model, weights)
     return LocalEngine(weights.eval(), tokenizer, image_processor, batch=batch)
 
@@ -183,6 +184,12 @@ def _require_plain_decoding(model: str, weights: Qwen2_5_VLForConditionalGenerat
         raise CheckpointError(
             f"The checkpoint {model} uses sliding-window attention, which this engine does not. Use ENGINE=openai."
         )
+
+
+def _too_large(model: str) -> CheckpointError:
+    return CheckpointError(
+        f"The checkpoint {model} does not fit on this GPU. Use a larger one, or QUANTIZATION=8bit or 4bit."
+    )
 
 
 def _quieten() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from transformers import Qwen2_5_VLForConditionalGeneration
 
 from backend.engines.local import loading
 from backend.engines.local.loading import load_engine
@@ -204,6 +205,23 @@ def test_attention_is_what_is_installed(installed: bool, expected: str, monkeypa
     monkeypatch.setattr(loading, "is_flash_attn_2_available", lambda: installed)
     assert loading._attention({"device_map": "auto"}) == expected
     assert loading._attention({}) == "sdpa", "it has no kernels for the CPU"
+
+
+@pytest.mark.parametrize("place", ["cpu", "disk", torch.device("cpu")])
+def test_weights_that_fit_the_gpu_only_in_part_are_a_checkpoint_error(
+    place: object, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_class = Qwen2_5_VLForConditionalGeneration
+    load = model_class.from_pretrained
+
+    def placed(*arguments: object, **options: object) -> object:
+        weights, report = load(*arguments, **options)
+        weights.hf_device_map = {"model.visual": 0, "lm_head": place}
+        return weights, report
+
+    monkeypatch.setattr(model_class, "from_pretrained", placed)
+    with pytest.raises(CheckpointError, match=r"does not fit on this GPU.*QUANTIZATION"):
+        load_engine(str(folder))
 
 
 def test_weights_that_do_not_fit_the_gpu_are_a_checkpoint_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
