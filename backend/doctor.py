@@ -39,6 +39,7 @@ PRIVATE = (
     "LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false."
 )
 NEW_TOKEN = "Set LABEL_STUDIO_API_KEY to a personal access token (Account & Settings > Personal Access Token)."  # noqa: S105  # no token
+MEND_REDIS = "Mend Redis first."
 SAME = "Start all processes with the same MODEL, ENGINE and CONTRACT settings."
 LEGACY = "Legacy tokens are off by default (Organization > Access Token Settings)."
 
@@ -89,7 +90,9 @@ def api_key(client: LabelStudioClient, key: str) -> Finding:
     try:
         return Finding(name, True, f"{kind} of {client.whoami().email}")
     except LabelStudioUnauthorizedError as error:
-        return Finding(name, False, f"{kind}: {error}", NEW_TOKEN if personal or not key else f"{LEGACY} {NEW_TOKEN}")
+        if not key:
+            return Finding(name, False, str(error), NEW_TOKEN)
+        return Finding(name, False, f"{kind}: {error}", NEW_TOKEN if personal else f"{LEGACY} {NEW_TOKEN}")
     except VRThinkerError as error:
         return Finding(name, False, str(error), "Check LABEL_STUDIO_URL, and that Label Studio runs.")
 
@@ -120,7 +123,7 @@ def redis_answers(queue: WorkQueue) -> Finding:
 def redis_keeps_jobs(queue: WorkQueue) -> Finding:
     """Whether jobs survive a restart of Redis."""
     name, advice = "Redis persistence", "Start redis-server with --appendonly yes."
-    with _caught(name, advice) as caught:
+    with _caught(name, MEND_REDIS) as caught:
         kept = _info(queue, "persistence").get("aof_enabled") == 1
         said = "append-only file is on" if kept else "append-only file is off: waiting jobs are lost with Redis"
         return _finding(name, kept, said, advice)
@@ -130,7 +133,7 @@ def redis_keeps_jobs(queue: WorkQueue) -> Finding:
 def redis_evicts_nothing(queue: WorkQueue) -> Finding:
     """Whether Redis refuses new work, rather than drop old, when its memory is full."""
     name, advice = "Redis eviction", "Start redis-server with --maxmemory-policy noeviction."
-    with _caught(name, advice) as caught:
+    with _caught(name, MEND_REDIS) as caught:
         policy = _info(queue, "memory").get("maxmemory_policy", "unknown")
         return _finding(name, policy == "noeviction", f"maxmemory-policy is {policy}", advice)
     return caught[0]
@@ -141,7 +144,7 @@ def workers_beat(queue: WorkQueue, version: str, now: datetime) -> Iterator[Find
     try:
         alive = [one for one in queue.workers() if one.heartbeat and now - one.heartbeat < SILENCE]
     except VRThinkerError as error:
-        yield Finding("workers", False, str(error), "Mend Redis first.")
+        yield Finding("workers", False, str(error), MEND_REDIS)
         return
     judges = [one for one in alive if one.role == JUDGE]
     publishers = [one for one in alive if one.role == PUBLISH]
@@ -228,8 +231,15 @@ def videos_play(client: LabelStudioClient, settings: Settings, project: int) -> 
     """Whether the videos of the project's first task can be fetched and decoded here."""
     name = "videos fetched"
     advice = "Videos elsewhere need MEDIA_HOSTS or MEDIA_ROOTS; see the task in Label Studio."
-    with _caught(name, advice) as caught:
+    try:
         task = _first_task(client, project)
+    except TaskDataError as error:
+        yield Finding(name, False, str(error), "Import tasks in Label Studio, or correct the first one there.")
+        return
+    except VRThinkerError as error:
+        yield Finding(name, False, str(error))
+        return
+    with _caught(name, advice) as caught:
         fetcher = open_fetcher(settings, client)
         with fetcher.fetch(task.video1, task.task) as one, fetcher.fetch(task.video2, task.task) as two:
             sizes = " and ".join(f"{path.stat().st_size:,} bytes" for path in (one, two))
@@ -247,7 +257,7 @@ def videos_decode(video1: Path, video2: Path, settings: Settings) -> Finding:
         with VideoPair.open(video1, video2, contract_of(settings)) as pair:
             said = " and ".join(f"{clip.frames} frames of {clip.width} x {clip.height}" for clip in pair.clips)
     except ImportError as error:
-        return Finding(name, False, f"not tried: {error.name} is not here", "Run this where the worker runs.")
+        return Finding(name, False, f"not tried: {error.name} is not here", "Install vrthinker[frames] here.")
     except MediaError as error:
         return Finding(name, False, str(error), "Import a video that players show, as MP4 or WebM.")
     return Finding(name, True, said)
@@ -257,7 +267,7 @@ def _first_task(client: LabelStudioClient, project: int) -> PairwiseTask:
     layout = parse_layout(client.project(project).label_config)
     for task in client.tasks(project):
         return parse_task(layout, project, {"id": task.id, "data": task.data})
-    raise TaskDataError(f"Project {project} has no tasks yet. Import some in Label Studio.")
+    raise TaskDataError(f"Project {project} has no tasks yet.")
 
 
 def _finding(name: str, ok: bool, said: str, advice: str) -> Finding:

@@ -180,9 +180,9 @@ def test_a_key_that_is_refused(client: LabelStudioClient, fake: Studio, key: str
 
 
 def test_a_key_that_is_not_set(served: Served) -> None:
-    assert_fails(
-        api_key(LabelStudioClient(served.url, ""), ""), said="no usable API key", advice="LABEL_STUDIO_API_KEY"
-    )
+    finding = api_key(LabelStudioClient(served.url, ""), "")
+    assert_fails(finding, said="no usable API key", advice="LABEL_STUDIO_API_KEY")
+    assert "legacy" not in finding.said + finding.advice
 
 
 def test_a_key_of_something_that_is_not_label_studio(client: LabelStudioClient, fake: Studio) -> None:
@@ -203,7 +203,9 @@ def test_a_redis_that_keeps_everything(queue: WorkQueue) -> None:
 
 @pytest.mark.parametrize("check", [redis_answers, redis_keeps_jobs, redis_evicts_nothing])
 def test_no_redis(no_queue: WorkQueue, check: Any) -> None:  # noqa: ANN401  # a check
-    assert_fails(check(no_queue), said="Redis cannot be used", advice="redis" if check is not redis_answers else "URL")
+    assert_fails(
+        check(no_queue), said="Redis cannot be used", advice="REDIS_URL" if check is redis_answers else "Mend Redis"
+    )
 
 
 def test_a_redis_that_forgets(queue: WorkQueue) -> None:
@@ -348,7 +350,16 @@ def test_videos_that_are_not_there(client: LabelStudioClient, settings: Settings
 
 def test_a_project_without_tasks(client: LabelStudioClient, settings: Settings) -> None:
     [finding] = videos_play(client, settings, 1)
-    assert_fails(finding, said="no tasks yet", advice="")
+    assert_fails(finding, said="no tasks yet", advice="Import tasks in Label Studio")
+
+
+def test_a_labeling_config_that_cannot_be_read_is_no_matter_of_media(
+    client: LabelStudioClient, settings: Settings, fake: Studio
+) -> None:
+    fake.project |= {"label_config": "<View/>"}
+    [finding] = videos_play(client, settings, 1)
+    assert_fails(finding, said="choices", advice="")
+    assert finding.advice == ""
 
 
 def test_files_that_are_no_videos(settings: Settings, tmp_path: Path) -> None:
@@ -359,7 +370,7 @@ def test_files_that_are_no_videos(settings: Settings, tmp_path: Path) -> None:
 
 def test_a_machine_without_opencv(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "backend.frames", None)
-    assert_fails(videos_decode(tmp_path, tmp_path, settings), said="not tried", advice="where the worker runs")
+    assert_fails(videos_decode(tmp_path, tmp_path, settings), said="not tried", advice="vrthinker[frames]")
 
 
 def test_a_project_is_not_looked_at_with_a_key_that_is_refused(
