@@ -53,7 +53,8 @@ class Buttons:
                 press(project)
             except QueueError as error:  # the ledger has it; the publisher does the rest when Redis is back
                 logger.warning(line("not reconciled", project=project, message=error))
-            return redirect(url_for("show"), HTTPStatus.SEE_OTHER)
+            page = url_for("show", refresh=0) if request.form.get("refresh") == "0" else url_for("show")
+            return redirect(page, HTTPStatus.SEE_OTHER)
 
         return answer
 

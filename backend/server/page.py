@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from flask import render_template
+from flask import render_template, request
 
 from backend.agreement.calibration import LEAST_ANSWERS
 from backend.errors import LedgerError, QueueError, TaskDataError
@@ -100,13 +100,13 @@ class StatusPage:
         app.add_template_filter(_duration, "duration")
 
     def show(self) -> str:
-        """The page as it is now."""
+        """The page as it is now; with `?refresh=0` it stays so, for readers whom a reload takes out of their place."""
         notices = list(self._warnings)
         projects = self._projects(notices)
         counts, workers = self._workers(notices)
         return render_template(
             "status.html",
-            refresh_s=REFRESH_S,
+            refresh_s=0 if request.args.get("refresh") == "0" else REFRESH_S,
             model_version=self._model_version,
             label_studio=self._label_studio_url,
             now=datetime.now(UTC),

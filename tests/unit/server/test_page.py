@@ -53,6 +53,8 @@ def test_it_shows_each_worker_and_marks_the_one_that_is_late_or_of_another_versi
     assert 'href="http://127.0.0.1:8080/projects/7/data?task=41"' in page
     assert 'href="http://127.0.0.1:8080/projects/8/data?task=42"' in page
     assert page.count('class="bad"') == 2
+    assert page.count("not this version: refuses its tasks") == 1
+    assert page.count("2 h 5 min ago, late") == 1
     assert "2 h 5 min ago" in page
     assert "No worker writes back" in page
     assert "No worker judges" not in page
@@ -109,6 +111,28 @@ def test_it_needs_no_javascript_and_allows_none(client: FlaskClient) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     with client.get("/static/status.css") as style:
         assert style.status_code == 200
+
+
+def test_its_reloading_can_be_stopped_and_started_again(client: FlaskClient, ledger: Ledger) -> None:
+    ledger.remember_project(Project(7, "Pairs", CONFIG))
+    assert 'href="/?refresh=0"' in client.get("/").text
+    still = client.get("/?refresh=0").text
+    assert 'http-equiv="refresh"' not in still
+    assert '<a href="/">Reload by itself</a>' in still
+    token = re.search(r'name="token" value="([^"]+)"', still)
+    assert token is not None
+    assert '<input type="hidden" name="refresh" value="0">' in still
+    pressed = client.post("/projects/7/pause", data={"token": token[1], "refresh": "0"})
+    assert pressed.location == "/?refresh=0"
+
+
+def test_a_reload_announces_nothing_anew_and_every_column_has_a_name(client: FlaskClient) -> None:
+    client.post("/predict", json={**payload("predict"), "tasks": [task(2, prompt="")]})
+    client.post("/setup", json={**payload("setup"), "schema": CONFIG.replace('name="vq"', 'name="colour"')})
+    page = client.get("/").text
+    assert "no choices for VQ" in page
+    assert 'role="alert"' not in page
+    assert "<th></th>" not in page
 
 
 def answered(ledger: Ledger, project: int, task_number: int, chosen: str) -> None:
