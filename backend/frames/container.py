@@ -91,7 +91,8 @@ AUDIO_SIGNATURES = (
     (4, b"ftypM4A ", "M4A"),
 )
 MP4_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"sidx"})
-TS_PACKETS = ((0, 188), (4, 192), (0, 204))  # first sync byte, packet size: plain, Blu-ray, with error correction
+TS_PACKETS = (188, 192, 204)  # bytes: plain, Blu-ray, with error correction
+TS_SYNCS = 3  # packets that must begin alike
 RE_ENCODE = "Re-encode it, for example as H.264 in MP4"
 
 
@@ -121,11 +122,13 @@ def _container(head: bytes) -> Container | None:
     for offset, signature, container in VIDEO_SIGNATURES:
         if head.startswith(signature, offset):
             return container
-    for first, size in TS_PACKETS:
-        syncs = head[first::size]
-        if len(syncs) > 1 and set(syncs) == {0x47}:
-            return Container.MPEG_TS
-    return None
+    return Container.MPEG_TS if any(_has_packets(head, size) for size in TS_PACKETS) else None
+
+
+def _has_packets(head: bytes, size: int) -> bool:
+    """Whether packets of this size follow each other, from anywhere on: recordings are cut without regard to them."""
+    every = (head[first::size] for first in range(size))
+    return any(len(syncs) >= TS_SYNCS and set(syncs) == {0x47} for syncs in every)
 
 
 def _unknown(head: bytes) -> Unplayable:

@@ -95,6 +95,15 @@ def test_odd_sizes_and_few_frames_are_exact_too(kind: str, shape: Shape, clips: 
     ]
 
 
+def test_a_recording_cut_in_the_middle_of_a_packet_is_shown(clips: Clips, tmp_path: Path) -> None:
+    path = tmp_path / "cut.ts"
+    path.write_bytes(clips.clip("open_gop_ts").read_bytes()[100:])
+    with VideoPair.open(path, path, VRTHINKER_128) as pair:
+        assert [read_number(frame.image) for frame in pair.frames(ALL_SLOTS[:128])] == numbers_at(
+            path, VRTHINKER_128, list(range(128))
+        )
+
+
 def test_a_video_of_one_frame_shows_it_everywhere(clips: Clips) -> None:
     path = clips.clip("h264", Shape(1, 64, 48))
     with VideoPair.open(path, path, VRTHINKER_128) as pair:
