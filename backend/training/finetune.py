@@ -1,4 +1,4 @@
-"""Fine-tuning on an exported dataset: `python -m backend.training.finetune DATASET --out FOLDER`.
+"""Fine-tuning on an exported dataset.
 
 One small loop around the library's own Trainer, on the very files that TRL reads (`trl-sft/`). Only the last reply is
 learnt: it ends in a person's labels, and before it stands exactly what the model had seen when it gave its own.
@@ -7,12 +7,11 @@ learnt: it ends in a person's labels, and before it stands exactly what the mode
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-import typer
 from PIL import Image
 from torch.utils.data import Dataset
 from transformers import (
@@ -25,12 +24,12 @@ from transformers import (
 
 from backend.engines.local.prompt import Prompter, frames_of
 from backend.engines.local.vision import Picture
-from backend.errors import ExportError
-from backend.settings import BUNDLED_CHECKPOINT
+from backend.errors import CheckpointError, ExportError, SettingsError
 from backend.types import Frame, FrameRef, Message, Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from transformers import BaseImageProcessor, PreTrainedTokenizerBase
 
@@ -74,9 +73,7 @@ class Conversations(Dataset[dict[str, torch.Tensor]]):
         Raises:
             ExportError: it holds no such rows.
         """
-        file = folder / ROWS / f"{split}.jsonl"
-        if not file.exists():
-            raise ExportError(f"{folder} holds no {file.relative_to(folder)}. Export it with --frames.")
+        file = _rows_of(folder, split)
         self._folder = folder
         self._lines = file.read_text(encoding="utf-8").splitlines()
         self._parts = checkpoint
@@ -98,6 +95,20 @@ class Conversations(Dataset[dict[str, torch.Tensor]]):
         labels[len(prompt.ids) :] = ids[len(prompt.ids) :]
         positions = _continued(prompt.positions[1:], len(reply))
         return {"input_ids": ids[None], "position_ids": positions, "labels": labels[None], **pictures}
+
+
+def _rows_of(folder: Path, split: str) -> Path:
+    """The file of one split's rows.
+
+    Raises:
+        ExportError: the folder holds none.
+    """
+    if not folder.is_dir():
+        raise ExportError(f"There is no folder {folder}. Name one that vrthinker export --frames has written.")
+    file = folder / ROWS / f"{split}.jsonl"
+    if not file.exists():
+        raise ExportError(f"{folder} holds no {file.relative_to(folder)}. Export it with --frames.")
+    return file
 
 
 def _conversation(messages: Sequence[dict[str, Any]], images: Sequence[Path]) -> Conversation:
@@ -134,25 +145,68 @@ def _alone(rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     return row
 
 
-def load(model: str) -> Checkpoint:
-    """A checkpoint in float32, the precision that CPUs train in, or bfloat16 where there is a GPU."""
+def load(model: str, weights: str = "") -> Checkpoint:
+    """A checkpoint in float32, the precision that CPUs train in, or bfloat16 where there is a GPU.
+
+    `weights` is a folder of its weights at a later time.
+
+    Raises:
+        CheckpointError: there is none of that name, or it is of another kind.
+    """
     dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    return Checkpoint(
-        Qwen2_5_VLForConditionalGeneration.from_pretrained(model, dtype=dtype),
-        AutoTokenizer.from_pretrained(model),
-        AutoImageProcessor.from_pretrained(model, backend="pil"),
-    )
+    try:
+        return Checkpoint(
+            Qwen2_5_VLForConditionalGeneration.from_pretrained(weights or model, dtype=dtype),
+            AutoTokenizer.from_pretrained(model),
+            AutoImageProcessor.from_pretrained(model, backend="pil"),
+        )
+    except (OSError, ValueError) as error:
+        said = str(error).splitlines()[0]
+        raise CheckpointError(f"The checkpoint {model} cannot be loaded. Name a folder or a hub id. {said}") from error
+
+
+def _states(out: Path) -> list[Path]:
+    """The states of an interrupted training, the oldest first; one that was not written to its end does not count."""
+    whole = (last.parent for last in out.glob("checkpoint-*/trainer_state.json"))  # which the Trainer writes last
+    return sorted(whole, key=lambda state: int(state.name.rpartition("-")[2]))
+
+
+def _check_state(out: Path, *, resume: bool) -> None:
+    if resume and not _states(out):
+        raise SettingsError(f"--resume: {out} holds no interrupted training. Begin one without --resume.")
+    if _states(out) and not resume:
+        raise SettingsError(
+            f"{out} holds an interrupted training. Go on with --resume, or choose another folder with --out."
+        )
 
 
 def finetune(
-    dataset: Path, out: Path, *, model: str, steps: int, learning_rate: float = 1e-5, batch: int = 8, seed: int = 0
+    dataset: Path,
+    out: Path,
+    *,
+    model: str,
+    steps: int,
+    learning_rate: float = 1e-5,
+    batch: int = 8,
+    seed: int = 0,
+    save_every: int = 50,
+    resume: bool = False,
 ) -> Learnt:
     """Train on the dataset's train rows for so many steps of `batch` rows, and write the checkpoint.
 
+    After every `save_every` steps the training's state is put into `out`, for `resume` to go on from after an
+    interruption; the end removes it.
+
     Raises:
+        CheckpointError: the model cannot be loaded.
         ExportError: the dataset has no rows with pictures.
+        SettingsError: there is a state in `out` and no `resume`, or the other way round.
     """
-    checkpoint = load(model)
+    _rows_of(dataset, "train")  # before minutes are spent on loading
+    _check_state(out, resume=resume)
+    state = str(_states(out)[-1]) if resume else ""
+    # The Trainer loads a state's weights by names that this class has changed when it saved them, and so loads none.
+    checkpoint = load(model, state)
     rows = Conversations(dataset, "train", checkpoint)
     held_out = (dataset / ROWS / "validation.jsonl").exists()
     arguments = TrainingArguments(
@@ -169,7 +223,9 @@ def finetune(
         prediction_loss_only=True,
         # A row's tensors differ in their first dimension, so they must not be cut to one batch size.
         accelerator_config={"dispatch_batches": False, "split_batches": False},
-        save_strategy="no",
+        save_strategy="steps",
+        save_steps=save_every,
+        save_total_limit=1,
         report_to=[],
         logging_steps=1,
     )
@@ -177,34 +233,9 @@ def finetune(
     trainer = Trainer(
         model=checkpoint.model, args=arguments, train_dataset=rows, eval_dataset=validation, data_collator=_alone
     )
-    trained = trainer.train()
+    trained = trainer.train(resume_from_checkpoint=state or None)
     after = trainer.evaluate()["eval_loss"] if held_out else None
     checkpoint.save(out)
+    for kept in out.glob("checkpoint-*"):
+        shutil.rmtree(kept)
     return Learnt(len(rows), trained.global_step, float(trained.training_loss), after)
-
-
-def main(
-    dataset: Annotated[Path, typer.Argument(help="Folder of vrthinker export --frames.")],
-    out: Annotated[Path, typer.Option(help="Folder to write the checkpoint to.")],
-    model: Annotated[str, typer.Option(help="Checkpoint to begin with. Default: the small one.")] = "",
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
-    batch: Annotated[int, typer.Option(min=1, help="Rows per step.")] = 8,
-    learning_rate: Annotated[float, typer.Option(help="The largest learning rate.")] = 1e-5,
-    seed: Annotated[int, typer.Option(help="Fixes the order of the rows.")] = 0,
-) -> None:
-    """Fine-tune a checkpoint on people's answers."""
-    learnt = finetune(
-        dataset,
-        out,
-        model=model or str(BUNDLED_CHECKPOINT),
-        steps=steps,
-        batch=batch,
-        learning_rate=learning_rate,
-        seed=seed,
-    )
-    held_out = "" if learnt.validation_loss is None else f", {learnt.validation_loss:.3f} on the validation rows"
-    typer.echo(f"{learnt.rows} rows, {learnt.steps} steps: loss {learnt.loss:.3f}{held_out}. Written to {out}.")
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from backend.cli import build_app
+from backend.cli.exits import ExitCode, exit_code
 from backend.engines.local.loading import load_engine
-from backend.errors import ExportError
+from backend.errors import CheckpointError, ExportError, SettingsError
 from backend.export.dataset import ExportOptions, export_dataset
 from backend.ledger import Ledger
 from backend.reasoning.contract import VRTHINKER_128
@@ -71,6 +74,52 @@ def test_one_step_changes_the_weights_and_the_checkpoint_loads(dataset: Path, tm
     assert load_engine(str(tmp_path / "out"), device="cpu")
 
 
-def test_a_dataset_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="Export it with --frames"):
-        finetune(tmp_path, tmp_path / "out", model=TINY, steps=1)
+@pytest.mark.parametrize(("folder", "said"), [("", "Export it with --frames"), ("nothing", "There is no folder")])
+def test_a_dataset_without_pictures_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, folder: str, said: str
+) -> None:
+    with pytest.raises(ExportError, match=said):
+        finetune(tmp_path / folder, tmp_path / "out", model="/no/such/checkpoint", steps=1)
+
+
+def test_a_checkpoint_that_is_not_there_is_one_sentence(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="/no/such/checkpoint cannot be loaded"):
+        finetune(dataset, tmp_path / "out", model="/no/such/checkpoint", steps=1)
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    finetune(dataset, whole, model=TINY, steps=2, batch=1, learning_rate=1e-3)
+
+    read, reads = Conversations.__getitem__, iter(range(2))
+
+    def ctrl_c(rows: Conversations, place: int) -> dict[str, torch.Tensor]:
+        if next(reads) == 1:
+            raise KeyboardInterrupt
+        return read(rows, place)
+
+    monkeypatch.setattr(Conversations, "__getitem__", ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(dataset, halves, model=TINY, steps=2, batch=1, learning_rate=1e-3, save_every=1)
+    monkeypatch.undo()
+    with pytest.raises(SettingsError, match="Go on with --resume"):
+        finetune(dataset, halves, model=TINY, steps=2)
+    learnt = finetune(dataset, halves, model=TINY, steps=2, batch=1, learning_rate=1e-3, save_every=1, resume=True)
+    assert learnt.steps == 2
+    one, other = (load(str(folder)).model.get_output_embeddings().weight for folder in (whole, halves))
+    assert torch.equal(one, other)
+    assert not list(halves.glob("checkpoint-*"))
+
+
+def test_there_is_nothing_to_go_on_with(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="holds no interrupted training"):
+        finetune(dataset, tmp_path / "out", model=TINY, steps=1, resume=True)
+
+
+def test_the_command_ends_with_one_sentence(tmp_path: Path) -> None:
+    arguments = ["finetune", str(tmp_path / "nothing"), "--out", str(tmp_path / "out")]
+    error = CliRunner().invoke(build_app(), arguments).exception
+    assert isinstance(error, ExportError)
+    assert exit_code(error) is ExitCode.FAILED
