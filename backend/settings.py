@@ -18,6 +18,8 @@ from backend.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic_core import ErrorDetails
+
 BUNDLED_CHECKPOINT = Path(__file__).parent / "checkpoints" / "tiny"
 
 
@@ -149,11 +151,13 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates the values
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in problem['loc']).upper()} is {problem['input']!r}: {problem['msg']}."
-            for problem in error.errors(include_url=False)
-        ]
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(_told(problem) for problem in error.errors(include_url=False))) from None
+
+
+def _told(problem: ErrorDetails) -> str:
+    """The variable, its value and what is expected; what our own checks say without the words put before it."""
+    variable = ".".join(str(part) for part in problem["loc"]).upper()
+    return f"{variable} is {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}."
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:

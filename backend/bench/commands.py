@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from backend.bench.report import Measure
     from backend.bench.shape import Parts
 
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Save the figures in this file too.")]
-Tasks = Annotated[int, typer.Option(min=1, help="Answered tasks in the made-up ledger.")]
+JsonFile = Annotated[
+    Path | None, typer.Option("--save", "--json", metavar="FILE", help="Save the figures in this file too, as JSON.")
+]
+Tasks = Annotated[int, typer.Option(metavar="N", min=1, help="Answered tasks in the made-up ledger.")]
 Clips = Annotated[Path | None, typer.Option(help="Keep the test clips in this folder, for the next time.")]
 
 
@@ -47,7 +49,7 @@ def frames(
     conversation: Annotated[
         bool, typer.Option("--conversation/--no-conversation", help="Also the frames of six turns, turn by turn.")
     ] = True,
-    repeats: Annotated[int, typer.Option(min=1, help="Tries per figure; the best counts.")] = 3,
+    repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Tries per figure; the best counts.")] = 3,
 ) -> None:
     """Read numbered frames from many kinds of video, by our way and by the model card's.
 
@@ -56,7 +58,7 @@ def frames(
     \b
     Examples:
       vrthinker bench frames --short
-      vrthinker bench frames --clips clips --json frames.json
+      vrthinker bench frames --clips clips --save frames.json
 
     \b
     Exit codes: 0 every frame was the right one, 1 one was not.
@@ -84,13 +86,13 @@ def engine(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or e.g. cuda:1.")] = "auto",
-    turns: Annotated[int, typer.Option(min=1, max=6, help="Turns of the conversation.")] = 6,
-    tokens: Annotated[int, typer.Option(min=1, help="Tokens said in each turn, at least.")] = 64,
-    indices: Annotated[int, typer.Option(min=1, max=12, help="Indices asked for in each call.")] = 4,
+    turns: Annotated[int, typer.Option(metavar="N", min=1, max=6, help="Turns of the conversation.")] = 6,
+    tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Tokens said in each turn, at least.")] = 64,
+    indices: Annotated[int, typer.Option(metavar="N", min=1, max=12, help="Indices asked for in each call.")] = 4,
     video1: Annotated[Path | None, typer.Option(help="The first video. Default: drawn, 5 s of 1280 x 720.")] = None,
     video2: Annotated[Path | None, typer.Option(help="The second video.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Also so many pairs, in a row and in one batch.")] = 1,
-    repeats: Annotated[int, typer.Option(min=1, help="Tries per way; the best counts.")] = 1,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Also so many pairs, in a row and in one batch.")] = 1,
+    repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Tries per way; the best counts.")] = 1,
     json_file: JsonFile = None,
 ) -> None:
     """Hold a conversation of forced replies by our engine and by the model card's loop, in one process.
@@ -101,8 +103,11 @@ def engine(
     \b
     Examples:
       vrthinker bench engine --batch 8
-      vrthinker bench engine --shape 7b --tokens 256 --indices 8 --batch 8 --json engine.json
+      vrthinker bench engine --shape 7b --tokens 256 --indices 8 --batch 8 --save engine.json
       vrthinker bench engine --model qunwang13/vrthinker --device cuda:0
+
+    \b
+    Exit codes: 0 measured, 1 failed, 2 wrong options.
     """  # noqa: D301  # \b keeps the help's line breaks
     from backend.bench.clips import Shape, make_clip
     from backend.bench.engine import bench_engine
@@ -127,7 +132,9 @@ def engine(
 
 def pipeline(
     *,
-    kills: Annotated[int, typer.Option(min=0, help="How many workers to kill, to see how long recovery takes.")] = 5,
+    kills: Annotated[
+        int, typer.Option(metavar="N", min=0, help="How many workers to kill, to see how long recovery takes.")
+    ] = 5,
     json_file: JsonFile = None,
 ) -> None:
     """Measure all that is around the model: queue, ledger, media, frames, publishing, recovery.
@@ -138,7 +145,7 @@ def pipeline(
     \b
     Examples:
       vrthinker bench pipeline --kills 0
-      vrthinker bench pipeline --json pipeline.json
+      vrthinker bench pipeline --save pipeline.json
 
     \b
     Exit codes: 0 all limits are met, 1 one is not.
@@ -157,7 +164,7 @@ def web(*, json_file: JsonFile = None) -> None:
 
     \b
     Examples:
-      vrthinker bench web --json web.json
+      vrthinker bench web --save web.json
 
     \b
     Exit codes: 0 all limits are met, 1 one is not.
@@ -176,7 +183,7 @@ def project(*, json_file: JsonFile = None) -> None:
 
     \b
     Examples:
-      vrthinker bench project --json project.json
+      vrthinker bench project --save project.json
 
     \b
     Exit codes: 0 all limits are met, 1 one is not.
@@ -193,7 +200,7 @@ def export(*, tasks: Tasks = 100_000, json_file: JsonFile = None) -> None:
 
     \b
     Examples:
-      vrthinker bench export --json export.json
+      vrthinker bench export --save export.json
       vrthinker bench export --tasks 1000
 
     \b
@@ -211,7 +218,7 @@ def report(*, tasks: Tasks = 100_000, json_file: JsonFile = None) -> None:
 
     \b
     Examples:
-      vrthinker bench report --json report.json
+      vrthinker bench report --save report.json
       vrthinker bench report --tasks 1000
 
     \b
@@ -257,7 +264,7 @@ def _folder(kept: Path | None) -> Iterator[Path]:
 def _check(json_file: Path | None) -> None:
     """Before minutes are spent on figures that cannot be saved."""
     if json_file is not None and not json_file.parent.is_dir():
-        raise SettingsError(f"--json: there is no folder {json_file.parent}. Make it, or choose another.")
+        raise SettingsError(f"--save: there is no folder {json_file.parent}. Make it, or choose another.")
 
 
 def _save(json_file: Path | None, figures: object) -> None:

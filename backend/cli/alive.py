@@ -25,7 +25,16 @@ def alive(
         Literal["judge", "publish"], typer.Argument(help="judge for the worker, publish for the publisher.")
     ],
 ) -> None:
-    """Succeed when a process of this machine gave a sign of life lately; meant for container health checks."""
+    """Succeed when a process of this machine gave a sign of life lately; meant for container health checks.
+
+    \b
+    Examples:
+      vrthinker alive judge
+      vrthinker alive publish
+
+    \b
+    Exit codes: 0 one did, 1 none did or Redis cannot be used, 2 a wrong option or setting.
+    """  # noqa: D301  # \b keeps the help's line breaks
     now = datetime.now(UTC)
     for worker in WorkQueue.connect(load_settings()).workers():
         here = worker.role == role and worker.name.startswith(f"{socket.gethostname()}-")

@@ -23,8 +23,17 @@ def demo(
     """Start Redis, Label Studio and the backend here, make clips, judge them, and show the result.
 
     Runs until Ctrl-C and stops everything it started. What it installs and makes stays in .label-studio and .demo, so
-    that the next run is quick.
-    """
+    that the next run is quick. Its settings are its own: .env does not matter.
+
+    \b
+    Examples:
+      vrthinker demo
+      vrthinker demo --once
+
+    \b
+    Exit codes: 0 every pair has its prediction, 1 one lacks it or something could not be started,
+    130 interrupted before the table.
+    """  # noqa: D301  # \b keeps the help's line breaks
     from backend.demo.run import run_demo
 
     raise typer.Exit(run_demo(once=once, label_studio_port=label_studio_port, web_port=web_port))

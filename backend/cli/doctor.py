@@ -26,7 +26,8 @@ def add_to(app: typer.Typer) -> None:
 
 def doctor(
     project: Annotated[
-        int | None, typer.Argument(min=FIRST_PROJECT, help="Look at this project's connection and videos too.")
+        int | None,
+        typer.Argument(metavar="PROJECT", min=FIRST_PROJECT, help="Look at this project's connection and videos too."),
     ] = None,
     *,
     backend_url: Annotated[
@@ -42,7 +43,7 @@ def doctor(
       vrthinker doctor 7 --json
 
     \b
-    Exit codes: 0 all is well, 1 something is not.
+    Exit codes: 0 all is well, 1 something is not, 2 a wrong option or setting.
     """  # noqa: D301  # \b keeps the help's line breaks
     from backend.doctor import examine
 

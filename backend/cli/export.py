@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 import typer
 
 from backend.bootstrap import connect_label_studio, open_fetcher, open_ledger
-from backend.cli.arguments import FIRST_PROJECT, AsJson, Project
+from backend.cli.arguments import FIRST_PROJECT, AsJson, Project, moment
 from backend.errors import SettingsError
 from backend.settings import load_settings
 from backend.types import Dimension
@@ -58,23 +57,28 @@ def export(
         typer.Option(help="Where person and model differ, agree, or both."),
     ] = "all",
     dimension: Annotated[
-        list[Dimension] | None, typer.Option(help="Look only at this dimension; repeatable. Default: all four.")
+        list[Dimension] | None,
+        typer.Option(metavar="TA|MQ|VQ|OA", help="Look only at this dimension; repeatable. Default: all four."),
     ] = None,
     annotator: Annotated[
-        list[str] | None, typer.Option(help="Label Studio's user id, or a name from an earlier dataset; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="WHO", help="Label Studio's user id, or a name from an earlier dataset; repeatable."),
     ] = None,
     since: Annotated[
-        str, typer.Option(help="Changed since then, by Label Studio's clock: 2026-05-01, or `last` for what is new.")
+        str,
+        typer.Option(
+            metavar="TIME", help="Changed since then, by Label Studio's clock: 2026-05-01, or `last` for what is new."
+        ),
     ] = "",
     model_version: Annotated[str | None, typer.Option(help="Beside judgements of this model version.")] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Where the model was at least so sure.")
+        float | None, typer.Option(metavar="0..1", min=0, max=1, help="Where the model was at least so sure.")
     ] = None,
     formats: Annotated[str, typer.Option(help="Comma-separated; see below. Default: all that are possible.")] = "",
     frames: Annotated[
         bool, typer.Option("--frames", help="Fetch the videos and write the pictures that the model saw.")
     ] = False,
-    names: Annotated[bool, typer.Option("--names", help="Name the annotators instead of pseudonyms.")] = False,
+    names: Annotated[bool, typer.Option("--names", help="Write the annotators' names, not pseudonyms.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write people's answers beside the model's as a dataset that trainers read.
@@ -95,7 +99,7 @@ def export(
       vrthinker export 7 --out week-20 --since last --frames --formats trl-dpo,ms-swift
 
     \b
-    Exit codes: 0 done, 1 failed, 2 a wrong option, 7 nothing to export, 130 interrupted.
+    Exit codes: 0 done, 1 failed, 2 a wrong option or unknown project, 7 nothing to export, 130 interrupted.
     """  # noqa: D301  # \b keeps the help's line breaks
     from rich.console import Console
 
@@ -110,7 +114,7 @@ def export(
         only=only,
         dimensions=tuple(one for one in Dimension if one in dimension) if dimension else tuple(Dimension),
         annotators=tuple(annotator or ()),
-        since=None if since in {"", LAST} else _moment(since),
+        since=None if since in {"", LAST} else moment(since),
         model_version=model_version,
         min_confidence=min_confidence,
     )
@@ -140,7 +144,10 @@ def export(
 
 def sync(
     project: Annotated[
-        int | None, typer.Argument(min=FIRST_PROJECT, help="The project's id. Default: all that the ledger knows.")
+        int | None,
+        typer.Argument(
+            metavar="PROJECT", min=FIRST_PROJECT, help="The project's id. Default: all that the ledger knows."
+        ),
     ] = None,
     *,
     as_json: AsJson = False,
@@ -156,7 +163,7 @@ def sync(
       vrthinker sync --json
 
     \b
-    Exit codes: 0 done, 1 Label Studio or the ledger failed, 2 nothing to fetch, 130 interrupted.
+    Exit codes: 0 done, 1 Label Studio or the ledger failed, 2 a wrong option or nothing to fetch, 130 interrupted.
     """  # noqa: D301  # \b keeps the help's line breaks
     from rich.console import Console
 
@@ -180,21 +187,6 @@ def sync(
         client.close()
         ledger.close()
     _show_synced(done, as_json=as_json)
-
-
-def _moment(text: str) -> datetime:
-    """A date or a time; in UTC unless it says otherwise.
-
-    Raises:
-        SettingsError: it is neither.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(
-            f"--since is {text!r}. Write a date such as 2026-05-01, a time such as 2026-05-01T08:00+02:00, or last."
-        ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _videos(settings: Settings, client: LabelStudioClient) -> Videos:

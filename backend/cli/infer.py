@@ -8,7 +8,7 @@ import time
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -27,15 +27,23 @@ if TYPE_CHECKING:
 
 BUNDLED_NOTE = """\
 *** This is the small bundled checkpoint. It follows the protocol, but its verdicts mean nothing.
-*** For real verdicts: --model qunwang13/vrthinker (or set MODEL), on a GPU with about 20 GB."""
+*** For real verdicts: --model qunwang13/vrthinker (or set MODEL), on a GPU with about 24 GB."""
 
 Model = Annotated[str | None, typer.Option(help="Checkpoint folder or hub id. Default: MODEL, else the bundled one.")]
 Revision = Annotated[str | None, typer.Option(help="Commit or tag of a hub id.")]
 Contract_ = Annotated[str | None, typer.Option("--contract", help="vrthinker-128 (default) or vr-thinker-96.")]
 Device = Annotated[str | None, typer.Option(help="auto (default), cpu or e.g. cuda:1.")]
-Quantization = Annotated[str | None, typer.Option(help="none (default), 8bit or 4bit.")]
-Engine_ = Annotated[str | None, typer.Option("--engine", help="transformers (default), or openai for a server.")]
-Swap = Annotated[str | None, typer.Option(help="Judge with the videos exchanged too: off (default), uncertain or all.")]
+Quantization = Annotated[
+    Literal["none", "8bit", "4bit"] | None, typer.Option(help="Smaller weights for small cards. Default: none.")
+]
+Engine_ = Annotated[
+    Literal["transformers", "openai"] | None,
+    typer.Option("--engine", help="In this process, or a server. Default: transformers."),
+]
+Swap = Annotated[
+    Literal["off", "uncertain", "all"] | None,
+    typer.Option(help="Judge with the videos exchanged too. Default: off."),
+]
 TraceFile = Annotated[Path | None, typer.Option("--trace", help="Write the whole conversation to this file, as JSON.")]
 ForceAnswer = Annotated[
     bool | None, typer.Option("--force-answer/--no-force-answer", help="Ask once more when the turns end unanswered.")

@@ -39,9 +39,13 @@ def preannotate(
     *,
     filters: Annotated[
         list[str] | None,
-        typer.Option("--filter", help="Only tasks that match: id=100-200, tab=3, annotated=no, key=value; repeatable."),
+        typer.Option(
+            "--filter",
+            metavar="FILTER",
+            help="Only tasks that match: id=100-200, tab=3, annotated=no, key=value; repeatable.",
+        ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Queue at most so many new tasks.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Queue at most so many new tasks.")] = None,
     priority: Annotated[bool, typer.Option("--priority", help="Before everything that waits.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until all is judged and in Label Studio.")] = False,
     as_json: AsJson = False,
@@ -61,7 +65,8 @@ def preannotate(
     annotated=yes or no, or a field of the tasks' data with = != or ~ (contains). All of them must hold.
 
     \b
-    Exit codes: 0 done, 1 with --wait when a task failed, 7 the filter matches no task, 130 interrupted.
+    Exit codes: 0 done, 1 Label Studio, the ledger or Redis failed, or with --wait a task of the project,
+    2 a wrong option or setting, 7 the filter matches no task, 130 interrupted.
     """  # noqa: D301  # \b keeps the help's line breaks
     from rich.console import Console
 
@@ -128,7 +133,9 @@ def _warn_about_workers(console: Console, queue: WorkQueue, version: str) -> Non
 
 
 def status(
-    project: Annotated[int | None, typer.Argument(min=FIRST_PROJECT, help="The project's id. Default: all.")] = None,
+    project: Annotated[
+        int | None, typer.Argument(metavar="PROJECT", min=FIRST_PROJECT, help="The project's id. Default: all.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -138,6 +145,9 @@ def status(
     Examples:
       vrthinker status
       vrthinker status 7 --json
+
+    \b
+    Exit codes: 0 shown, 1 the ledger cannot be read, 2 nothing of the project was ever queued.
     """  # noqa: D301  # \b keeps the help's line breaks
     from backend.preannotate import standings
 

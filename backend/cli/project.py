@@ -37,7 +37,9 @@ def default_backend_url(settings: Settings) -> str:
 
 def init(
     *,
-    project: Annotated[int | None, typer.Option(min=FIRST_PROJECT, help="Repair the project with this id.")] = None,
+    project: Annotated[
+        int | None, typer.Option(metavar="PROJECT", min=FIRST_PROJECT, help="Repair the project with this id.")
+    ] = None,
     title: Annotated[
         str, typer.Option(help="Create the project of this title, or repair it. Default: VR-Thinker.")
     ] = "",
@@ -51,7 +53,8 @@ def init(
         ),
     ] = "",
     storage: Annotated[
-        list[str] | None, typer.Option(help="Folder on Label Studio's machine whose files tasks may name; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="FOLDER", help="Folder on Label Studio's machine whose files tasks may name; repeatable."),
     ] = None,
     import_file: Annotated[
         Path | None,
@@ -84,7 +87,8 @@ def init(
     further ones go along. Videos are addresses, /data/local-files/?d=..., or with --files-root paths below it.
 
     \b
-    Exit codes: 0 done, 1 a row was refused (the others were imported, unless --all-or-nothing).
+    Exit codes: 0 done, 1 a row was refused (the others were imported, unless --all-or-nothing) or Label Studio
+    refused something, 2 a wrong option, or a file that cannot be read.
     """  # noqa: D301  # \b keeps the help's line breaks
     from backend.label_studio.project import TITLE, connect
 

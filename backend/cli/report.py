@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backend.bootstrap import connect_label_studio, open_fetcher, open_ledger
-from backend.cli.arguments import AsJson, Project
+from backend.cli.arguments import AsJson, Project, moment
 from backend.errors import ExportError
 from backend.settings import load_settings
 
@@ -41,12 +41,10 @@ def report(
     *,
     out: Annotated[Path, typer.Option(help="Folder for the report; an older report there is replaced.")],
     model_version: Annotated[
-        list[str] | None, typer.Option(help="Only this version; repeatable. Default: all that judged the project.")
+        list[str] | None,
+        typer.Option(metavar="VERSION", help="Only this version; repeatable. Default: all that judged the project."),
     ] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Only answers changed since then (UTC)."),
-    ] = None,
+    since: Annotated[str, typer.Option(metavar="TIME", help="Only answers changed since then: 2026-05-01 (UTC).")] = "",
     frames: Annotated[
         bool, typer.Option("--frames", help="With frames of the hardest pairs; fetches and decodes their videos.")
     ] = False,
@@ -63,7 +61,7 @@ def report(
       vrthinker report 7 --out report-7 --since 2026-05-01 --frames
 
     \b
-    Exit codes: 0 written, 2 wrong options or unknown project, 1 anything else (the ledger, a full disk).
+    Exit codes: 0 written, 1 failed (the ledger, a full disk), 2 a wrong option or unknown project.
     """  # noqa: D301  # \b keeps the help's line breaks
     from rich.console import Console
 
@@ -74,7 +72,7 @@ def report(
 
     folder.check(out)
     settings, console = load_settings(), Console(stderr=True)
-    wanted = Wanted(tuple(model_version or ()), since and since.replace(tzinfo=UTC))
+    wanted = Wanted(tuple(model_version or ()), moment(since) if since else None)
     ledger = open_ledger(settings)
     with ExitStack() as stack:
         stack.callback(ledger.close)

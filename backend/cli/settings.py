@@ -20,7 +20,16 @@ def add_to(app: typer.Typer) -> None:
 def settings(
     *, markdown: Annotated[bool, typer.Option("--markdown", help="Print the README's table of all settings.")] = False
 ) -> None:
-    """Show every setting and the value it has now; secrets stay hidden."""
+    """Show every setting and the value it has now; secrets stay hidden.
+
+    \b
+    Examples:
+      vrthinker settings
+      MODEL=tuned vrthinker settings
+
+    \b
+    Exit codes: 0 shown, 2 a setting has a value that it cannot have.
+    """  # noqa: D301  # \b keeps the help's line breaks
     if markdown:
         typer.echo(markdown_table())
         return

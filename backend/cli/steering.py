@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from backend.jobs.steering import Steering
 
-OneOrAll = Annotated[int | None, typer.Argument(min=FIRST_PROJECT, help="The project's id. Default: every project.")]
+OneOrAll = Annotated[
+    int | None, typer.Argument(metavar="PROJECT", min=FIRST_PROJECT, help="The project's id. Default: every project.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,9 +53,12 @@ def retry(
     project: Project,
     *,
     reason: Annotated[
-        list[str] | None, typer.Option(help="Only tasks that failed for this reason (see status); repeatable.")
+        list[str] | None,
+        typer.Option(metavar="REASON", help="Only tasks that failed for this reason (see status); repeatable."),
     ] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="All failed tasks; what it does without --reason.")] = True,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="All failed tasks, which is the default without --reason.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Give failed tasks of this model version another chance. Those without usable data stay failed.
@@ -62,6 +67,9 @@ def retry(
     Examples:
       vrthinker retry 7 --failed
       vrthinker retry 7 --reason media_unavailable --reason engine
+
+    \b
+    Exit codes: 0 done, 1 the ledger or Redis cannot be used, 2 a wrong option or setting.
     """  # noqa: D301  # \b keeps the help's line breaks
     version = model_version(load_settings())
     with _steering() as steering:
@@ -77,7 +85,16 @@ def pause(project: OneOrAll = None, *, as_json: AsJson = False) -> None:
 
     What is being judged is finished, and what is judged still gets to Label Studio. A pause outlives restarts of every
     process and of Redis. Tasks that are asked for meanwhile wait too, the ones that people open first in line.
-    """
+
+    \b
+    Examples:
+      vrthinker pause 7
+      vrthinker pause
+
+    \b
+    Exit codes: 0 paused, 1 the ledger or Redis cannot be used (without Redis it is in force all the same),
+    2 a wrong option or setting.
+    """  # noqa: D301  # \b keeps the help's line breaks
     with _steering() as steering:
         waiting = steering.pause(project)
     if as_json:
@@ -91,7 +108,16 @@ def resume(project: OneOrAll = None, *, as_json: AsJson = False) -> None:
     """Go on after a pause.
 
     Without a project this ends the pause of all; projects that were paused one by one stay paused.
-    """
+
+    \b
+    Examples:
+      vrthinker resume 7
+      vrthinker resume
+
+    \b
+    Exit codes: 0 done, 1 the ledger or Redis cannot be used (without Redis it is in force all the same),
+    2 a wrong option or setting.
+    """  # noqa: D301  # \b keeps the help's line breaks
     with _steering() as steering:
         goes_on = steering.resume(project)
         paused = steering.ledger.paused()
@@ -110,7 +136,15 @@ def cancel(project: Project, *, as_json: AsJson = False) -> None:
     """Give up what waits to be judged, of every model version. What is judged already still gets to Label Studio.
 
     To have cancelled tasks judged after all, ask for them again: vrthinker preannotate, or Retrieve predictions.
-    """
+
+    \b
+    Examples:
+      vrthinker cancel 7
+
+    \b
+    Exit codes: 0 done, 1 the ledger or Redis cannot be used (without Redis it is in force all the same),
+    2 a wrong option or setting.
+    """  # noqa: D301  # \b keeps the help's line breaks
     with _steering() as steering:
         cancelled = steering.cancel(project)
     if as_json:

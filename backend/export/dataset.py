@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from backend.errors import ExportError, NothingToExportError
+from backend.errors import NothingToExportError, SettingsError
 from backend.export.card import dataset_card
 from backend.export.conversation import TraceSource, Unfit, contract_for, example_of, source_of
 from backend.export.folder import MANIFEST, drafting
@@ -84,7 +84,8 @@ def export_dataset(
         SettingsError: a format is unknown or needs the pictures.
         ValueError: pictures are wanted without `videos`.
         NothingToExportError: no answer is left to be exported.
-        ExportError: the project is unknown, or the folder cannot be written.
+        ExportError: the folder cannot be written.
+        SettingsError: the project is unknown.
         LabelConfigError: the project's labeling config is not for pairwise judging.
         LabelStudioError: the token is not accepted while videos are fetched.
         LedgerError: the ledger cannot be used.
@@ -95,7 +96,7 @@ def export_dataset(
     project = ledger.project(options.project)
     if project is None:
         known = ", ".join(str(one.id) for one in ledger.projects()) or "none"
-        raise ExportError(
+        raise SettingsError(
             f"The ledger does not know project {options.project}; it knows: {known}. "
             f"Run vrthinker sync {options.project}."
         )

@@ -86,6 +86,11 @@ def test_a_value_out_of_range_is_refused_with_its_variable_and_value(name: str, 
     assert str(raised.value).startswith(f"{name.upper()} is {value!r}: ")
 
 
+def test_what_our_own_checks_say_comes_through_as_it_is() -> None:
+    with pytest.raises(SettingsError, match=r"^MEMORY_WINDOW is 'x': give a number of rounds, 0 or more, or off\.$"):
+        load_settings(memory_window="x")
+
+
 def test_all_wrong_variables_are_named_at_once() -> None:
     with pytest.raises(SettingsError, match=r"(?s)PORT is 0.*MAX_ATTEMPTS is 0"):
         load_settings(port=0, max_attempts=0)

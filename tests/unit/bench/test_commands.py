@@ -36,7 +36,7 @@ def test_help_shows_how_it_is_called(bench: str) -> None:
     shown = CliRunner().invoke(build_vrthinker(), ["bench", bench, "--help"])
     assert shown.exit_code == 0
     assert f"vrthinker bench {bench}" in shown.stdout
-    assert "--json" in shown.stdout
+    assert "--save" in shown.stdout
 
 
 def test_the_engine_bench_runs_with_torch_transformers_pillow_and_opencv_alone(tmp_path: Path) -> None:

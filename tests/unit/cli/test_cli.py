@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
 
 from backend import errors
-from backend.cli import main
+from backend.cli import build_app, main
 from backend.cli.exits import ExitCode, exit_code
 from backend.cli.settings import markdown_table
 from backend.settings import Settings
@@ -45,6 +47,26 @@ def test_the_commands_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     told = capsys.readouterr().out
     for command in ("infer", "demo", "export", "sync", "web", "worker", "publisher", "settings"):
         assert f"\n  {command} " in told
+
+
+def commands(app: typer.Typer, before: str = "") -> list[str]:
+    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    found = [f"{before}{name}" for name in names]
+    for group in app.registered_groups:
+        assert group.typer_instance
+        found += commands(group.typer_instance, f"{group.name} ")
+    return found
+
+
+@pytest.mark.parametrize("command", commands(build_app()))
+def test_every_command_tells_examples_and_exit_codes_in_words_for_people(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert run(monkeypatch, *command.split(), "--help") == 0
+    told = capsys.readouterr().out
+    assert f"Examples:\n    vrthinker {command}" in told or f" vrthinker {command}\n" in told
+    assert "Exit codes: 0 " in told
+    assert not re.search(r"list\[|%Y|--[\w-]+ <\w+ range", told)
 
 
 def test_settings_are_shown_without_their_secrets(

@@ -194,7 +194,8 @@ def test_a_text_file_is_a_media_error(
     [
         (["--model", "/nowhere/at/all"], 5, "There is no checkpoint folder /nowhere/at/all"),
         (["--contract", "vrthinker-64"], 2, "vrthinker-64"),
-        (["--quantization", "3bit"], 2, "QUANTIZATION"),
+        (["--quantization", "3bit"], 2, "--quantization"),
+        (["--swap", "foo"], 2, "--swap"),
         (["--prompt", " "], 2, "--prompt is empty"),
         (["--trace", "/nowhere/trace.json"], 2, "there is no folder /nowhere"),
         (["--speed", "fast"], 2, "--speed"),

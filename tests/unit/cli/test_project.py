@@ -303,7 +303,7 @@ def test_pausing_is_told_by_status_until_it_is_resumed(settings: Settings, ledge
 def test_there_is_no_project_0(ledger: Ledger, command: str) -> None:
     result = run(command, "0")
     assert result.exit_code == ExitCode.USAGE
-    assert "Invalid value for 'project'" in result.output
+    assert "Invalid value for 'PROJECT'" in result.output
     assert not ledger.paused().everything
 
 

@@ -209,7 +209,7 @@ def test_a_text_that_no_file_can_hold_is_written_with_question_marks(people: Peo
 
 
 def test_an_unknown_project_is_told_with_the_known_ones(people: People, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"does not know project 9; it knows: 7.*vrthinker sync 9"):
+    with pytest.raises(SettingsError, match=r"does not know project 9; it knows: 7.*vrthinker sync 9"):
         export_dataset(people.ledger, ExportOptions(9, tmp_path / "set", VRTHINKER_128))
 
 
