@@ -146,17 +146,16 @@ def _alone(rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 
 def load(model: str, weights: str = "") -> Checkpoint:
-    """A checkpoint in float32, the precision that CPUs train in, or bfloat16 where there is a GPU.
+    """A checkpoint in float32, also where a GPU computes in bfloat16: there a small step would be rounded away.
 
     `weights` is a folder of its weights at a later time.
 
     Raises:
         CheckpointError: there is none of that name, or it is of another kind.
     """
-    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
     try:
         return Checkpoint(
-            Qwen2_5_VLForConditionalGeneration.from_pretrained(weights or model, dtype=dtype),
+            Qwen2_5_VLForConditionalGeneration.from_pretrained(weights or model, dtype=torch.float32),
             AutoTokenizer.from_pretrained(model),
             AutoImageProcessor.from_pretrained(model, backend="pil"),
         )
@@ -235,6 +234,8 @@ def finetune(
     )
     trained = trainer.train(resume_from_checkpoint=state or None)
     after = trainer.evaluate()["eval_loss"] if held_out else None
+    if torch.cuda.is_available():
+        checkpoint.model.to(torch.bfloat16)  # what workers load it in
     checkpoint.save(out)
     for kept in out.glob("checkpoint-*"):
         shutil.rmtree(kept)

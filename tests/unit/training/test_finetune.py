@@ -74,6 +74,11 @@ def test_one_step_changes_the_weights_and_the_checkpoint_loads(dataset: Path, tm
     assert load_engine(str(tmp_path / "out"), device="cpu")
 
 
+def test_a_gpu_too_trains_weights_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert load(TINY).model.dtype == torch.float32
+
+
 @pytest.mark.parametrize(("folder", "said"), [("", "Export it with --frames"), ("nothing", "There is no folder")])
 def test_a_dataset_without_pictures_is_refused_before_the_model_is_loaded(
     tmp_path: Path, folder: str, said: str
