@@ -114,6 +114,12 @@ class LabelStudioNotFoundError(LabelStudioError):
     reason = "label_studio_not_found"
 
 
+class TaskDeletedError(LabelStudioNotFoundError):
+    """Label Studio knows the project, and has no such task in it any more."""
+
+    reason = "task_deleted"
+
+
 class LabelStudioUnauthorizedError(LabelStudioError):
     """Label Studio does not accept the API key, or its user may not do this."""
 

@@ -74,6 +74,17 @@ class Control(Database):
         """Remember that the project's tasks up to this id were looked at."""
         self._switch(project, taken_to=task)
 
+    def newest_is(self, project: int, task: int) -> None:
+        """Remember that the project's greatest id is this one, so that whatever gets a greater one is looked at.
+
+        Label Studio on SQLite gives the ids of the newest tasks again when those were deleted.
+        """
+        lower = {"taken_after": task, "taken_to": task}
+        with self._write() as db:
+            for name, value in lower.items():
+                above = and_(control.c.project == project, control.c[name] > value)
+                db.execute(update(control).where(above).values({name: value, "updated_at": self._clock()}))
+
     def _switch(self, project: int, **values: Any) -> None:  # noqa: ANN401  # columns of all kinds
         new = {"paused": False, "automatic": False, "taken_after": 0, "taken_to": 0} | values
         now = {"updated_at": self._clock()}

@@ -12,7 +12,8 @@ from backend.ledger.database import Database, outdate
 from backend.ledger.records import Claim, Key, State
 from backend.ledger.schema import annotation, work
 from backend.ledger.schema import judgement as judgements
-from backend.ledger.work import CHUNK, answers_to, is_key, pause_after, sayable, task_of
+from backend.ledger.text import sayable
+from backend.ledger.work import CHUNK, answers_to, is_key, pause_after, task_of
 from backend.types import Judgement
 from backend.wire import from_json
 
@@ -114,7 +115,8 @@ class Delivery(Database):
             work.c.task == bindparam("wanted_task"),
             work.c.model_version == bindparam("wanted_version"),
         )
-        statement = update(work).where(*wanted, work.c.state != State.PUBLISHED)
+        # A queued row was entered anew while its prediction was on the way: with other videos, or after it was deleted.
+        statement = update(work).where(*wanted, work.c.state.not_in((State.PUBLISHED, State.QUEUED)))
         statement = statement.values(**done, prediction_id=bindparam("wanted_prediction"))
         rows = [
             {"wanted_project": key.project, "wanted_task": key.task, "wanted_version": key.model_version}

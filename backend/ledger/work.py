@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select, tuple_, update
 
-from backend.errors import NoAnswerError, TaskDataError, WorkerLostError
+from backend.errors import (
+    LabelStudioNotFoundError,
+    NoAnswerError,
+    TaskDataError,
+    TaskDeletedError,
+    WorkerLostError,
+)
 from backend.ledger.control import CANCELLED, not_paused
 from backend.ledger.database import Database, outdate, upsert
 from backend.ledger.records import Entry, Key, State
 from backend.ledger.schema import annotation, comparison, work
 from backend.ledger.schema import judgement as judgements
+from backend.ledger.text import sayable
 from backend.types import Judgement, PairwiseTask
 from backend.wire import Failure, Order, from_json, to_json
 
@@ -29,7 +36,8 @@ if TYPE_CHECKING:
 ENQUEUE_GRACE = timedelta(seconds=20)  # whoever entered a task enqueues it within this time, else reconcile does
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=10)
-LONGEST_MESSAGE = 2000  # characters
+GONE = (TaskDeletedError.reason, LabelStudioNotFoundError.reason)  # why work on a task was stopped: it was not there
+SHOWN = ("video1", "video2", "prompt")  # what a judgement is of
 CHUNK = 500  # rows per statement: five hundred keys of three values stay under SQLite's limit of variables
 
 
@@ -64,19 +72,15 @@ def answers_to(key: Key) -> ColumnElement[bool]:
     return and_(annotation.c.project == key.project, annotation.c.task == key.task)
 
 
-def sayable(message: str) -> str:
-    """A message that every database takes and every page can show: no NUL, no half characters, not endless."""
-    return message.encode("utf-8", "replace").decode().replace("\0", "")[:LONGEST_MESSAGE]
-
-
 class Work(Database):
     """Rows from their entry to a judgement or a failure."""
 
     def enter(self, tasks: Iterable[PairwiseTask], model_version: str, *, again: bool = True) -> list[PairwiseTask]:
         """Insert the tasks that are new under this model version; the answer is just those, to be enqueued.
 
-        A failed task whose videos or prompt were corrected since counts as new, and a cancelled one where a person asks
-        for it `again`.
+        A task whose videos or prompt differ from those known counts as new, whatever came of the old ones: it was
+        corrected, or Label Studio gave the id of a deleted task again. So does one that was deleted and is back, and a
+        cancelled one where a person asks for it `again`.
 
         Raises:
             LedgerError: the database cannot be used; nothing was entered.
@@ -87,22 +91,22 @@ class Work(Database):
         if not rows:
             return []
         with self._write() as db:
-            entered = {(row.project, row.task) for row in db.execute(self._upsert(db, again=again), rows)}
+            entered = {(row.project, row.task): row.id for row in db.execute(self._upsert(db, again=again), rows)}
+            _forget_judgements(db, sorted(entered.values()))
         return [task for place, task in by_task.items() if place in entered]
 
     @staticmethod
     def _upsert(db: Connection, *, again: bool) -> Any:  # noqa: ANN401  # an INSERT of either dialect
         statement = upsert(db, work)
         new = statement.excluded
-        corrected = or_(*(work.c[name] != new[name] for name in ("video1", "video2", "prompt")))
-        anew = and_(work.c.state == State.FAILED, corrected)
-        if again:
-            anew = or_(anew, and_(work.c.state == State.SKIPPED, work.c.reason == CANCELLED))
+        others = or_(*(work.c[name] != new[name] for name in SHOWN))
+        back = or_(*(work.c.reason == reason for reason in ((*GONE, CANCELLED) if again else GONE)))
+        anew = or_(others, and_(work.c.state == State.SKIPPED, back))
         return statement.on_conflict_do_update(
             index_elements=["project", "task", "model_version"],
             set_={column.name: new[column.name] for column in work.c if column.name not in ("id", "entered_at")},
             where=anew,
-        ).returning(work.c.project, work.c.task)
+        ).returning(work.c.id, work.c.project, work.c.task)
 
     def _new_row(self, task: PairwiseTask, model_version: str, now: datetime) -> dict[str, Any]:
         return {
@@ -149,7 +153,8 @@ class Work(Database):
         """Take in what came of an order, as often as it is told; the answer is the row's state afterwards.
 
         A judgement counts once, also for a task given up before; a failure counts once per attempt, and is due again
-        after a pause while it is retryable and tries are left. An order without a row (a new database) gets one.
+        after a pause while it is retryable and tries are left. An order without a row (a new database) gets one. What
+        came of other videos or another prompt than the row's is dropped: the task was entered anew meanwhile.
         """
         key = key_of(outcome.order)
         with self._write() as db:
@@ -157,6 +162,8 @@ class Work(Database):
             if row is None:
                 db.execute(insert(work).values(self._new_row(outcome.order.task, key.model_version, self._clock())))
                 row = db.execute(select(work).where(is_key(key))).mappings().one()
+            if any(row[name] != getattr(outcome.order.task, name) for name in SHOWN):
+                return State(row["state"])
             if outcome.judgement is not None and outcome.judgement.verdicts:
                 return self._record_judgement(db, row, outcome.judgement)
             return self._record_failure(db, row, outcome)
@@ -215,9 +222,12 @@ class Work(Database):
         """Give failed tasks (with these reasons, or all) another chance; the answer is how many.
 
         One that was judged goes back to write-back, any other to the queue. A task without usable data stays failed.
+        Tasks that Label Studio no longer had are looked for once more.
         """
         now = self._clock()
-        condition = and_(work.c.project == project, work.c.state == State.FAILED, work.c.reason != TaskDataError.reason)
+        failed = and_(work.c.state == State.FAILED, work.c.reason != TaskDataError.reason)
+        gone = and_(work.c.state == State.SKIPPED, work.c.reason.in_(GONE))
+        condition = and_(work.c.project == project, or_(failed, gone))
         if model_version is not None:
             condition = and_(condition, work.c.model_version == model_version)
         if reasons:
@@ -261,6 +271,16 @@ class Work(Database):
         with self._read() as db:
             body = db.scalar(statement)
         return None if body is None else from_json(Judgement, body)
+
+
+def _forget_judgements(db: Connection, rows: Sequence[int]) -> None:
+    """Forget what came of rows before they were entered anew: it is of other videos."""
+    for start in range(0, len(rows), CHUNK):
+        gone = delete(judgements).where(judgements.c.work_id.in_(rows[start : start + CHUNK]))
+        judged = db.scalars(gone.returning(judgements.c.work_id)).all()
+        if judged:
+            places = select(work.c.project, work.c.task).where(work.c.id.in_(judged))
+            outdate(db, tuple_(annotation.c.project, annotation.c.task).in_(places))
 
 
 def task_of(row: RowMapping) -> PairwiseTask:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from backend.errors import LabelConfigError, LabelStudioError, VRThinkerError
 from backend.label_studio.records import TaskFilter, without_prediction_of
+from backend.ledger import Automatic
 from backend.log import line
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from backend.intake import LedgerIntake
     from backend.label_studio import records
-    from backend.ledger import Automatic, Ledger
+    from backend.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +26,14 @@ OVERLAP = 100  # ids looked at again: a task with a smaller id may be committed 
 
 
 class Tasks(Protocol):
-    """Label Studio, as finding new tasks needs it; both raise `LabelStudioError`."""
+    """Label Studio, as finding new tasks needs it; every method raises `LabelStudioError`."""
 
     def project(self, project: int) -> records.Project:
         """The project as it is now."""
+        ...
+
+    def newest_task(self, project: int) -> int:
+        """The greatest id of the project's tasks, 0 where it has none."""
         ...
 
     def tasks(self, project: int, *, filters: Sequence[TaskFilter] = ()) -> Iterator[records.Task]:
@@ -67,6 +72,10 @@ class AutoIntake:
         return new
 
     def _take(self, wanted: Automatic) -> int:
+        newest = self._label_studio.newest_task(wanted.project)
+        if newest < wanted.to:  # the newest tasks were deleted, and Label Studio may give their ids again
+            self._ledger.newest_is(wanted.project, newest)
+            wanted = Automatic(wanted.project, min(wanted.after, newest), newest)
         after, new = max(wanted.after, wanted.to - OVERLAP), 0
         filters = (TaskFilter("id", "greater", "Number", after), without_prediction_of(self._intake.model_version))
         tasks = self._label_studio.tasks(wanted.project, filters=filters)

@@ -154,6 +154,76 @@ def test_a_corrected_task_counts_as_new(ledger: Ledger) -> None:
     assert ledger.enter([replace(pair(1), video1="/better.mp4")], VERSION) != []
 
 
+NEW = replace(pair(1), video1="/new.mp4")
+
+
+def reach(ledger: Ledger, state: State) -> None:
+    """Bring task 1 into a state."""
+    ledger.enter([pair(1)], VERSION)
+    if state in (State.JUDGED, State.PUBLISHED):
+        ledger.record(judged())
+    if state is State.PUBLISHED:
+        ledger.mark_published(key(), 42)
+    if state is State.FAILED:
+        ledger.record(failed(retryable=False))
+    if state is State.SKIPPED:
+        ledger.cancel(1)
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("new", [NEW, replace(pair(1), video2="/new.mp4"), replace(pair(1), prompt="a cat runs")])
+def test_another_task_under_a_known_id_is_judged_itself(ledger: Ledger, state: State, new: PairwiseTask) -> None:
+    reach(ledger, state)
+    assert ledger.enter([new], VERSION, again=False) == [new]
+    entry = ledger.entry(key())
+    assert entry is not None
+    assert (entry.task, entry.state, entry.prediction_id, entry.judged_at) == (new, State.QUEUED, None, None)
+    assert ledger.judgement(key()) is None
+    assert ledger.enter([new], VERSION) == []
+
+
+def test_what_came_of_the_old_videos_is_not_taken_for_the_new_ones(ledger: Ledger) -> None:
+    reach(ledger, State.JUDGED)
+    ledger.enter([NEW], VERSION)
+    assert ledger.record(judged()) is State.QUEUED
+    assert ledger.record(failed(retryable=False)) is State.QUEUED
+    ledger.mark_published(key(), 42)  # a publisher was at it
+    assert state_of(ledger) is State.QUEUED
+    assert ledger.orders([key()]) == [Order(NEW, VERSION)]
+    assert ledger.record(replace(judged(), order=Order(NEW, VERSION))) is State.JUDGED
+
+
+def test_answers_to_a_task_that_is_judged_anew_are_compared_anew(ledger: Ledger) -> None:
+    reach(ledger, State.PUBLISHED)
+    ledger.remember_annotation(replace(note(1), task=1))
+    with ledger.comparing(10):
+        pass
+    ledger.enter([pair(1)], VERSION)
+    assert ledger.uncompared() == 0
+    ledger.enter([NEW], VERSION)
+    assert ledger.uncompared() == 1
+
+
+@pytest.mark.parametrize("reason", ["task_deleted", "label_studio_not_found"])
+@pytest.mark.parametrize("again", [True, False])
+def test_a_task_that_was_gone_and_is_back_is_judged_when_it_is_asked_for(
+    ledger: Ledger, reason: str, again: bool
+) -> None:
+    ledger.record(judged())
+    ledger.skip(1, [1], reason, "gone")
+    assert ledger.enter([pair(1)], VERSION, again=again) == [pair(1)]
+
+
+@pytest.mark.parametrize("reason", ["task_deleted", "label_studio_not_found"])
+def test_a_retry_looks_once_more_for_tasks_that_were_gone_and_keeps_their_judgements(
+    ledger: Ledger, reason: str
+) -> None:
+    ledger.record(judged())
+    ledger.skip(1, [1], reason, "gone")
+    assert ledger.requeue(1) == 1
+    assert ledger.unpublished() == [key()]
+
+
 def test_a_judgement_counts_once(ledger: Ledger) -> None:
     ledger.enter([pair(1)], VERSION)
     assert ledger.record(judged(reasoning="first")) is State.JUDGED

@@ -87,6 +87,22 @@ def test_a_task_that_shows_up_late_with_a_smaller_id_is_found(
     assert queue.waiting == [9, 4]
 
 
+def test_corrected_tasks_under_the_ids_of_deleted_ones_are_found_and_judged_anew(
+    auto: AutoIntake, fake: FakeLabelStudio, ledger: Ledger, queue: FakeQueue
+) -> None:
+    ledger.take_automatically(1, after=3)
+    fake.tasks |= {number: data(number) for number in range(4, 206)}
+    auto.run()
+    for number in range(2, 206):
+        del fake.tasks[number]
+    assert auto.run() == 0
+    assert ledger.automatic() == [Automatic(1, after=1, to=1)]
+    queue.waiting.clear()
+    fake.tasks |= {number: data(1000 + number) for number in range(2, 206)}
+    assert auto.run() == 204
+    assert queue.waiting == list(range(2, 206))
+
+
 def test_cancelled_tasks_stay_cancelled(
     auto: AutoIntake, fake: FakeLabelStudio, ledger: Ledger, queue: FakeQueue
 ) -> None:
@@ -117,6 +133,9 @@ def test_it_looks_until_it_is_stopped(ledger: Ledger, intake: LedgerIntake) -> N
             raise LabelStudioUnavailableError("503")
 
         def tasks(self, project: int, *, filters: object = ()) -> Any:  # noqa: ANN401  # never returns
+            raise LabelStudioUnavailableError("503")
+
+        def newest_task(self, project: int) -> Any:  # noqa: ANN401  # never returns
             looks.append(project)
             if len(looks) == 3:
                 stopped.set()
