@@ -64,4 +64,4 @@ lock: ## pin the newest versions that fit into requirements/lock.txt and label-s
 		--output-file requirements/label-studio.txt requirements/label-studio.in
 
 clean: ## remove what the demo and the tests left behind (not .venv)
-	@rm -rf .demo .cache .readers artifacts .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf .demo .label-studio .cache .readers artifacts .coverage* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -20,7 +20,7 @@ Result: TypeAlias = "tuple[Mapping[str, Any], ...]"
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """The user that the API key belongs to."""
+    """Someone with an account: the user of the API key, or another of the organization."""
 
     id: int
     email: str

@@ -223,7 +223,7 @@ def mapped_errors() -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise QueueError(
-            f"Redis cannot be used: {error}. Check REDIS_URL and that Redis runs with maxmemory-policy noeviction."
+            f"Redis cannot be used: {str(error).rstrip('.')}. Check REDIS_URL and that Redis runs with maxmemory-policy noeviction."
         ) from None
 
 
