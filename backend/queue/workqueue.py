@@ -222,8 +222,9 @@ def mapped_errors() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
+        said = str(error).rstrip(".")
         raise QueueError(
-            f"Redis cannot be used: {str(error).rstrip('.')}. Check REDIS_URL and that Redis runs with maxmemory-policy noeviction."
+            f"Redis cannot be used: {said}. Check REDIS_URL and that Redis runs with maxmemory-policy noeviction."
         ) from None
 
 
