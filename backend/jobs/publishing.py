@@ -7,7 +7,16 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from backend.errors import LabelStudioError, LabelStudioNotFoundError, LabelStudioUnauthorizedError
+from rq.timeouts import JobTimeoutException
+
+from backend.errors import (
+    JobCrashedError,
+    LabelStudioError,
+    LabelStudioNotFoundError,
+    LabelStudioUnauthorizedError,
+    TaskDeletedError,
+    VRThinkerError,
+)
 from backend.jobs.fitting import fitted
 from backend.ledger import Key, Project, State
 from backend.log import line
@@ -103,10 +112,24 @@ class Publishing:
         for claim in self._ledger.claim_for_publishing(keys, self._name):
             groups[claim.key.project, claim.key.model_version].append(claim)
         for (project, _), claims in groups.items():
-            try:
-                self._write_back(project, claims)
-            except LabelStudioError as error:
-                self._failed([claim.key for claim in claims], error)
+            self._try(project, claims)
+
+    def _try(self, project: int, claims: Sequence[Claim]) -> None:
+        """Write a group back; what nobody expected is narrowed down to the rows it comes from, which are postponed."""
+        try:
+            self._write_back(project, claims)
+        except LabelStudioError as error:
+            self._failed([claim.key for claim in claims], error)
+        except (VRThinkerError, JobTimeoutException):  # about no row
+            raise
+        except Exception as error:
+            if len(claims) == 1:
+                logger.exception(line("write-back crashed", project=project, task=claims[0].key.task))
+                self._ledger.postpone([claims[0].key], _crash(error))
+                return
+            middle = len(claims) // 2
+            for half in (claims[:middle], claims[middle:]):
+                self._try(project, half)
 
     def _write_back(self, project_id: int, claims: Sequence[Claim]) -> None:
         """Make sure that the predictions of one project and version are there."""
@@ -118,6 +141,12 @@ class Publishing:
                 prediction = fitted(project, claim, known.calibration if known else None)
             except LabelStudioError as error:
                 self._failed([claim.key], error)
+                continue
+            except JobTimeoutException:
+                raise
+            except Exception as error:  # it depends on nothing but this row and the config: no later try would pass
+                logger.exception(line("judgement not understood", project=project_id, task=claim.key.task))
+                self._ledger.give_up(claim.key, _crash(error))
                 continue
             if prediction is None:
                 self._ledger.hide(claim.key)
@@ -168,11 +197,13 @@ class Publishing:
             logger.info(line("published", project=key.project, task=key.task, prediction=number))
 
     def _failed(self, keys: Sequence[Key], error: LabelStudioError) -> None:
-        if isinstance(error, LabelStudioNotFoundError):
+        if isinstance(error, TaskDeletedError):
             for key in keys:
                 self._ledger.skip(key.project, [key.task], error.reason, str(error))
-        elif error.retryable or isinstance(error, LabelStudioUnauthorizedError):
-            self._ledger.postpone(keys, error)  # a token can be renewed; the judgement took minutes of a GPU
+        elif error.retryable or isinstance(error, (LabelStudioUnauthorizedError, LabelStudioNotFoundError)):
+            # A token can be renewed, and a proxy in front of Label Studio answers 404 while that restarts. The
+            # judgements took minutes of a GPU.
+            self._ledger.postpone(keys, error)
         else:
             for key in keys:
                 self._ledger.give_up(key, error)
@@ -180,3 +211,8 @@ class Publishing:
             logger.warning(
                 line("not published", project=key.project, task=key.task, reason=error.reason, message=error)
             )
+
+
+def _crash(error: Exception) -> JobCrashedError:
+    said = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return JobCrashedError(f"Write-back ended with an unexpected error: {said}. The publisher's log has the details.")

@@ -9,6 +9,7 @@ from backend.errors import (
     LabelStudioNotFoundError,
     LabelStudioUnauthorizedError,
     LabelStudioUnavailableError,
+    TaskDeletedError,
 )
 from backend.label_studio.records import Imported, NewPrediction, StoredPrediction
 
@@ -39,7 +40,7 @@ def import_predictions(client: LabelStudioClient, project: int, predictions: Seq
         raise ValueError("Import predictions of one model version, at most one for each task.")
     counts = {task.id: task.total_predictions for task in client.tasks(project, ids=list(wanted), data=False)}
     refused: dict[int, LabelStudioError] = {
-        task: LabelStudioNotFoundError(f"Task {task} is not in project {project} of {client.url}; it was deleted.")
+        task: TaskDeletedError(f"Task {task} is not in project {project} of {client.url}; it was deleted.")
         for task in wanted.keys() - counts.keys()
     }
     before = _stored(client, project, (task for task, count in counts.items() if count), versions)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from backend.errors import LabelStudioError, LabelStudioNotFoundError, SettingsError
+from backend.errors import LabelStudioError, SettingsError, TaskDeletedError
 from backend.label_studio import bulk
 from backend.label_studio.administration import Administration
 from backend.label_studio.connection import Connection
@@ -104,11 +104,12 @@ class LabelStudioClient:
         """One task of the project, without making Label Studio ask the ML backend for it.
 
         Raises:
-            LabelStudioNotFoundError: the project or the task does not exist any more.
+            TaskDeletedError: the task does not exist any more.
+            LabelStudioNotFoundError: the project does not.
         """
         for found in self.tasks(project, ids=[task]):
             return found
-        raise LabelStudioNotFoundError(f"Task {task} is not in project {project} of {self.url}; it was deleted.")
+        raise TaskDeletedError(f"Task {task} is not in project {project} of {self.url}; it was deleted.")
 
     def tasks_in_tab(self, project: int, tab: int) -> list[int]:
         """The ids of the tasks that a saved tab of the Data Manager shows.
@@ -142,7 +143,7 @@ class LabelStudioClient:
         may be what was lost. Label Studio checks nothing here: validate against the labeling config before.
 
         Raises:
-            LabelStudioNotFoundError: the task does not exist any more.
+            TaskDeletedError: the task does not exist any more.
             LabelStudioError: Label Studio refuses it or holds something else than was sent.
         """
         doing = f"store a prediction of {prediction.model_version} for task {prediction.task}"
@@ -152,7 +153,7 @@ class LabelStudioClient:
             )
         except LabelStudioError as error:
             if "object does not exist" in str(error):
-                raise LabelStudioNotFoundError(
+                raise TaskDeletedError(
                     f"Task {prediction.task} of {self.url} does not exist any more; its prediction was not stored."
                 ) from None
             raise

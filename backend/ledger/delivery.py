@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import and_, bindparam, select, tuple_, update
+from sqlalchemy import and_, bindparam, or_, select, tuple_, update
 
+from backend.errors import JobCrashedError
 from backend.ledger.database import Database, outdate
 from backend.ledger.records import Claim, Key, State
 from backend.ledger.schema import annotation, work
@@ -20,7 +21,7 @@ from backend.wire import from_json
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, RowMapping
 
     from backend.errors import TaskError
 
@@ -42,7 +43,7 @@ class Delivery(Database):
         """Those of the judged tasks `keys` that this caller alone may publish until the lease ends.
 
         A publisher that dies leaves its lease to run out, or to be released by whoever knows that `holder` is dead.
-        The next one looks at what exists before it posts.
+        The next one looks at what exists before it posts. A row whose judgement cannot be read is failed, and no other.
         """
         token = f"{holder}{HOLDER_ENDS}{uuid4().hex}"
         place = tuple_(work.c.project, work.c.task, work.c.model_version)
@@ -52,15 +53,16 @@ class Delivery(Database):
             rows = db.execute(query.with_for_update(skip_locked=True, of=work)).mappings().all()
             taken = work.c.id.in_([row["id"] for row in rows])
             db.execute(update(work).where(taken).values(claim=token, not_before=self._clock() + LEASE))
-        return [
-            Claim(
-                Key(row["project"], row["task"], row["model_version"]),
-                task_of(row),
-                from_json(Judgement, row["body"]),
-                token,
-            )
-            for row in rows
-        ]
+        return [claim for row in rows if (claim := self._claim(row, token)) is not None]
+
+    def _claim(self, row: RowMapping, token: str) -> Claim | None:
+        key = Key(row["project"], row["task"], row["model_version"])
+        try:
+            return Claim(key, task_of(row), from_json(Judgement, row["body"]), token)
+        except ValueError as error:
+            problem = f"The judgement of task {key.task} in the ledger is unreadable: {error}."
+            self.give_up(key, JobCrashedError(f"{problem} Publish it with the release that wrote it."))
+            return None
 
     def renew(self, claims: Sequence[Claim], lease: timedelta = LEASE) -> list[Claim]:
         """Start the lease anew, right before posting; the answer is those that nobody else took over meanwhile."""
@@ -116,7 +118,8 @@ class Delivery(Database):
             work.c.model_version == bindparam("wanted_version"),
         )
         # A queued row was entered anew while its prediction was on the way: with other videos, or after it was deleted.
-        statement = update(work).where(*wanted, work.c.state.not_in((State.PUBLISHED, State.QUEUED)))
+        unfit = (work.c.state == State.PUBLISHED, work.c.state == State.QUEUED)
+        statement = update(work).where(*wanted, ~or_(*unfit))
         statement = statement.values(**done, prediction_id=bindparam("wanted_prediction"))
         rows = [
             {"wanted_project": key.project, "wanted_task": key.task, "wanted_version": key.model_version}

@@ -120,7 +120,7 @@ def test_a_task_deleted_after_it_was_judged_is_skipped_and_the_others_are_publis
     unpublished.run("publisher")
     gone, published = unpublished.wait_until_ended(project, [deleted, kept])
 
-    assert (gone.state, gone.reason) == (State.SKIPPED, "label_studio_not_found")
+    assert (gone.state, gone.reason) == (State.SKIPPED, "task_deleted")
     assert f"Task {deleted}" in gone.message
     assert published.state is State.PUBLISHED
     assert len(_told(unpublished, "publisher", gone.key)) == 1

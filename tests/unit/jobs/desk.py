@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from backend.errors import LabelStudioError, LabelStudioNotFoundError
+from backend.errors import LabelStudioError, TaskDeletedError
 from backend.jobs.publishing import Publishing
 from backend.label_studio import records
 from backend.ledger import Key, State
@@ -64,7 +64,7 @@ class Studio:
 
     def create_prediction(self, prediction: records.NewPrediction) -> int:
         if prediction.task in self.deleted:
-            raise LabelStudioNotFoundError(f"task {prediction.task} does not exist")
+            raise TaskDeletedError(f"task {prediction.task} does not exist")
         self.stored[len(self.stored) + 1] = prediction
         return len(self.stored)
 

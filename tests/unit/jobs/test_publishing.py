@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from rq.timeouts import JobTimeoutException
 
 from backend.errors import (
     LabelStudioError,
@@ -16,9 +18,11 @@ from backend.errors import (
 from backend.jobs.publishing import BATCH
 from backend.label_studio import records
 from backend.ledger import Project, State
+from backend.types import Clip, FrameRef, InspectedFrame
 from backend.wire import Failure, Outcome, to_json
 from tests.integration.doubles import label_config
-from tests.unit.jobs.desk import CONFIG, VERSION, judged, key, order
+from tests.unit.jobs.desk import CONFIG, VERSION, Studio, judged, key, order
+from tests.unit.label_studio.configs import FULL
 
 if TYPE_CHECKING:
     from tests.unit.jobs.desk import Desk
@@ -53,7 +57,7 @@ def test_what_waits_is_written_back_together(desk: Desk) -> None:
     desk.studio.deleted.add(3)
     desk.publish(*(judged(task) for task in range(1, 6)))
     assert desk.studio.imports == 1
-    assert desk.told(3) == (State.SKIPPED, "label_studio_not_found")
+    assert desk.told(3) == (State.SKIPPED, "task_deleted")
     assert {desk.told(task)[0] for task in (1, 2, 4, 5)} == {State.PUBLISHED}
 
 
@@ -77,7 +81,7 @@ def test_what_was_collected_is_written_back_when_asked(desk: Desk) -> None:
     [
         (LabelStudioUnavailableError("503"), State.JUDGED),
         (LabelStudioUnauthorizedError("expired"), State.JUDGED),
-        (LabelStudioNotFoundError("no such project"), State.SKIPPED),
+        (LabelStudioNotFoundError("404 page not found"), State.JUDGED),
         (LabelStudioError("refused"), State.FAILED),
     ],
 )
@@ -101,6 +105,61 @@ def test_a_blind_config_gets_no_prediction(desk: Desk) -> None:
     assert desk.studio.stored == {}
     assert desk.told(1) == desk.told(2) == (State.JUDGED, "")
     assert desk.ledger.unpublished() == []
+
+
+def test_a_judgement_that_cannot_be_fitted_fails_alone(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Such rates were taken from tasks once."""
+    desk.studio.config = FULL
+    bad = judged(2)
+    assert bad.judgement is not None
+    frame = InspectedFrame(FrameRef(1, 0), 0, 0, 0.0, 0)
+    clips = (Clip(1, 96, 24.0, 64, 64), Clip(2, 96, 24.0, 64, 64))
+    task = replace(bad.order.task, player_fps=(float("inf"), 24.0))
+    bad = Outcome(replace(bad.order, task=task), replace(bad.judgement, frames=(frame,), clips=clips))
+    desk.publish(judged(1), bad, judged(3))
+    assert [desk.told(number)[0] for number in (1, 2, 3)] == [State.PUBLISHED, State.FAILED, State.PUBLISHED]
+    assert desk.told(2)[1] == "crashed"
+    assert "judgement not understood" in caplog.text
+
+
+def test_a_judgement_that_cannot_be_read_fails_alone(desk: Desk) -> None:
+    for task in (1, 2, 3):
+        desk.ledger.record(judged(task))
+    with desk.ledger._write() as db:
+        db.exec_driver_sql("UPDATE judgement SET body = '{}' WHERE work_id = 2")
+    desk.publishing.write_back([key(1), key(2), key(3)])
+    assert [desk.told(number)[0] for number in (1, 2, 3)] == [State.PUBLISHED, State.FAILED, State.PUBLISHED]
+    entry = desk.ledger.entry(key(2))
+    assert entry is not None
+    assert "judgement of task 2 in the ledger is unreadable" in entry.message
+
+
+def test_a_crash_keeps_back_only_the_row_it_comes_from(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Studio):
+        def create_prediction(self, prediction: records.NewPrediction) -> int:
+            if prediction.task == 5:
+                raise KeyError("id")
+            return super().create_prediction(prediction)
+
+    desk.studio = Broken()
+    desk.__post_init__()
+    desk.publish(*(judged(task) for task in range(1, 12)))
+    assert desk.told(5) == (State.JUDGED, "crashed")
+    assert {desk.told(task) for task in range(1, 12) if task != 5} == {(State.PUBLISHED, "")}
+    assert len(desk.studio.stored) == 10
+    assert "write-back crashed" in caplog.text
+
+
+def test_a_time_out_of_the_job_is_no_fault_of_a_row(desk: Desk) -> None:
+    class Endless(Studio):
+        def project(self, project: int) -> records.Project:
+            raise JobTimeoutException
+
+    desk.studio = Endless()
+    desk.__post_init__()
+    with pytest.raises(JobTimeoutException):
+        desk.publish(judged(1), judged(2))
+    assert desk.told(1) == desk.told(2) == (State.JUDGED, "")
 
 
 def test_a_publisher_that_was_too_slow_posts_nothing(desk: Desk) -> None:

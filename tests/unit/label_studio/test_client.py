@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backend.errors import LabelStudioError, LabelStudioNotFoundError, LabelStudioUnavailableError, SettingsError
+from backend.errors import LabelStudioError, LabelStudioUnavailableError, SettingsError, TaskDeletedError
 from backend.label_studio.client import LabelStudioClient
 from backend.label_studio.records import (
     NewPrediction,
@@ -93,7 +93,7 @@ def test_finds_one_task_without_opening_it(client: LabelStudioClient, fake: Fake
 
 
 def test_a_deleted_task_is_not_found(client: LabelStudioClient) -> None:
-    with pytest.raises(LabelStudioNotFoundError, match="Task 99 is not in project 1"):
+    with pytest.raises(TaskDeletedError, match="Task 99 is not in project 1"):
         client.task(1, 99)
 
 
@@ -121,7 +121,7 @@ def test_notices_that_something_else_was_stored(
 
 
 def test_a_prediction_for_a_deleted_task_is_refused(client: LabelStudioClient) -> None:
-    with pytest.raises(LabelStudioNotFoundError, match="Task 99"):
+    with pytest.raises(TaskDeletedError, match="Task 99"):
         client.create_prediction(prediction(99))
 
 
@@ -157,7 +157,7 @@ def test_sends_one_by_one_what_the_bulk_endpoint_dropped(client: LabelStudioClie
 def test_a_deleted_task_costs_the_others_nothing(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
     imported = client.import_predictions(1, [prediction(1), prediction(99)])
     assert set(imported.stored) == {1}
-    assert isinstance(imported.refused[99], LabelStudioNotFoundError)
+    assert isinstance(imported.refused[99], TaskDeletedError)
 
 
 def test_a_task_deleted_at_the_last_moment_costs_the_others_nothing(
@@ -171,7 +171,7 @@ def test_a_task_deleted_at_the_last_moment_costs_the_others_nothing(
     fake.fail = vanish
     imported = client.import_predictions(1, [prediction(1), prediction(2), prediction(3)])
     assert set(imported.stored) == {1, 3}
-    assert isinstance(imported.refused[2], LabelStudioNotFoundError)
+    assert isinstance(imported.refused[2], TaskDeletedError)
 
 
 def test_what_reads_back_differently_is_refused(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
