@@ -23,6 +23,7 @@ class LeftOut(StrEnum):
     DELETED = "deleted"
     SKIPPED = "skipped"  # the person pressed Skip
     BULK = "bulk"  # made from predictions in the Data Manager: nobody looked
+    OTHER_DATA = "other_data"  # the task had other videos or another prompt when the person answered
     NOT_JUDGED = "not_judged"  # the ledger has no judgement beside it
     SUPERSEDED = "superseded"  # the same person answered the same task again later
     NOT_SELECTED = "not_selected"
@@ -69,6 +70,8 @@ def _unusable(one: Answered) -> LeftOut | None:
         return LeftOut.SKIPPED
     if annotation.parent_prediction is not None and annotation.lead_time is None:
         return LeftOut.BULK
+    if one.other_data:
+        return LeftOut.OTHER_DATA
     return LeftOut.NOT_JUDGED if one.judgement is None else None
 
 

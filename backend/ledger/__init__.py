@@ -1,5 +1,6 @@
 """The durable record of what was asked, judged, published and answered by people."""
 
+from backend.ledger.changes import same_data
 from backend.ledger.ledger import Ledger
 from backend.ledger.records import (
     Agreement,
@@ -44,4 +45,5 @@ __all__ = [
     "State",
     "Sync",
     "VersionCounts",
+    "same_data",
 ]

@@ -204,7 +204,8 @@ class Agreement:
 class Answered:
     """A person's answer and the judgement beside it; all of `key`, `task`, `judgement` are None where there is none.
 
-    `exact` says that it is the very prediction the person was given, `shown` that the task was not in the blind slice.
+    `exact` says that it is the very prediction the person was given, `shown` that the task was not in the blind slice,
+    `other_data` that there are judgements, but of other videos or another prompt than the person answered.
     """
 
     annotation: Annotation
@@ -213,13 +214,15 @@ class Answered:
     judgement: Judgement | None
     shown: bool
     exact: bool
+    other_data: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One model version's verdicts on a task, without the conversation that led to them.
 
-    `prediction_id` is the prediction that people were given, None where there is none; `shown` as in `Answered`.
+    `prediction_id` is the prediction that people were given, None where there is none; `shown` as in `Answered`. Since
+    `entered_at` the task has the videos and the prompt that the verdicts are of.
     """
 
     task: PairwiseTask
@@ -227,6 +230,7 @@ class Judged:
     prediction_id: int | None
     shown: bool
     verdicts: Mapping[Dimension, Verdict]
+    entered_at: datetime
 
 
 class ExportState(StrEnum):

@@ -104,6 +104,15 @@ judgement = Table(
     Column("body", JSON, nullable=False),
 )
 
+# When a task was entered with other videos or another prompt than it had: older answers are to the old ones.
+data_change = Table(
+    "data_change",
+    metadata,
+    Column("project", BigInteger, primary_key=True, autoincrement=False),
+    Column("task", BigInteger, primary_key=True, autoincrement=False),
+    Column("changed_at", UtcDateTime, primary_key=True),
+)
+
 project = Table(
     "project",
     metadata,

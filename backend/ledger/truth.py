@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Text, cast, select
 
 from backend.ledger.answers import CHUNK, Answers
+from backend.ledger.changes import changes_of, same_data
 from backend.ledger.records import Answered, Judged, Key
 from backend.ledger.schema import judgement as judgements
 from backend.ledger.schema import work
@@ -17,7 +18,8 @@ from backend.types import Dimension, Judgement, Verdict
 from backend.wire import from_json, from_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import RowMapping
 
@@ -33,13 +35,20 @@ class Truth(Answers):
         """Every annotation of a project, or of some tasks; deleted and skipped ones are marked, not left out.
 
         Joined to the prediction that the annotator was given (`parent_prediction`). Without one, to the row of
-        `model_version`, or where none is named to the task's first judgement; `exact` tells the two apart.
+        `model_version`, or where none is named to the task's first judgement; `exact` tells the two apart. Judgements
+        of other videos or another prompt than the person answered are left out: the task was changed in between.
         """
         annotations = self.annotations(project, tasks)
         while chunk := list(islice(annotations, CHUNK)):
-            rows = self._judged(project, sorted({annotation.task for annotation in chunk}))
+            numbers = sorted({annotation.task for annotation in chunk})
+            rows, changes = self._judged(project, numbers), self.data_changes(project, numbers)
             for annotation in chunk:
-                yield _joined(annotation, rows[annotation.task], model_version)
+                yield _joined(annotation, rows[annotation.task], model_version, changes.get(annotation.task, ()))
+
+    def data_changes(self, project: int, tasks: Sequence[int] | None = None) -> Mapping[int, Sequence[datetime]]:
+        """When the tasks of a project (these, or all) were found with other videos or another prompt, in order."""
+        with self._read() as db:
+            return changes_of(db, project, tasks)
 
     def judged(self, project: int) -> Iterator[Judged]:
         """Every version's verdicts on every judged task of a project, by task; streamed.
@@ -51,7 +60,8 @@ class Truth(Answers):
         with self._read() as db:
             for row in db.execution_options(yield_per=CHUNK).execute(statement).mappings():
                 verdicts = from_json(dict[Dimension, Verdict], row["verdicts"])
-                yield Judged(task_of(row), row["model_version"], row["prediction_id"], row["shown"], verdicts)
+                same = {name: row[name] for name in ("model_version", "prediction_id", "shown", "entered_at")}
+                yield Judged(task=task_of(row), verdicts=verdicts, **same)
 
     def _judged(self, project: int, tasks: Sequence[int]) -> dict[int, list[RowMapping]]:
         body = cast(judgements.c.body, Text).label("body")  # as text, which is read in half the time
@@ -64,17 +74,20 @@ class Truth(Answers):
         return found
 
 
-def _joined(annotation: Annotation, rows: Sequence[RowMapping], model_version: str | None) -> Answered:
+def _joined(
+    annotation: Annotation, rows: Sequence[RowMapping], model_version: str | None, changes: Sequence[datetime]
+) -> Answered:
     parent = annotation.parent_prediction
     given = [row for row in rows if parent is not None and row["prediction_id"] == parent]
     if given:
         return _answered(annotation, given[0], exact=True)
     others = [row for row in rows if model_version in (None, row["model_version"])]
-    return _answered(annotation, others[0] if others else None, exact=False)
+    fitting = [row for row in others if same_data(annotation, row["entered_at"], changes)]
+    if fitting:
+        return _answered(annotation, fitting[0], exact=False)
+    return Answered(annotation, None, None, None, shown=False, exact=False, other_data=bool(others))
 
 
 def _answered(annotation: Annotation, row: Any, *, exact: bool) -> Answered:  # noqa: ANN401  # a row mapping
-    if row is None:
-        return Answered(annotation, None, None, None, shown=False, exact=False)
     key = Key(row["project"], row["task"], row["model_version"])
     return Answered(annotation, key, task_of(row), from_text(Judgement, row["body"]), shown=row["shown"], exact=exact)

@@ -6,7 +6,7 @@ import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, and_, case, delete, insert, or_, select, tuple_, update
 
 from backend.errors import (
     LabelStudioNotFoundError,
@@ -15,6 +15,7 @@ from backend.errors import (
     TaskDeletedError,
     WorkerLostError,
 )
+from backend.ledger.changes import SHOWN, changed_places, note_changes
 from backend.ledger.control import CANCELLED, not_paused
 from backend.ledger.database import Database, outdate, upsert
 from backend.ledger.records import Entry, Key, State
@@ -37,7 +38,6 @@ ENQUEUE_GRACE = timedelta(seconds=20)  # whoever entered a task enqueues it with
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=10)
 GONE = (TaskDeletedError.reason, LabelStudioNotFoundError.reason)  # why work on a task was stopped: it was not there
-SHOWN = ("video1", "video2", "prompt")  # what a judgement is of
 CHUNK = 500  # rows per statement: five hundred keys of three values stay under SQLite's limit of variables
 
 
@@ -91,7 +91,9 @@ class Work(Database):
         if not rows:
             return []
         with self._write() as db:
+            changed = changed_places(db, rows)
             entered = {(row.project, row.task): row.id for row in db.execute(self._upsert(db, again=again), rows)}
+            note_changes(db, changed & entered.keys(), now)
             _forget_judgements(db, sorted(entered.values()))
         return [task for place, task in by_task.items() if place in entered]
 
@@ -102,9 +104,11 @@ class Work(Database):
         others = or_(*(work.c[name] != new[name] for name in SHOWN))
         back = or_(*(work.c.reason == reason for reason in ((*GONE, CANCELLED) if again else GONE)))
         anew = or_(others, and_(work.c.state == State.SKIPPED, back))
+        values: dict[str, Any] = {column.name: new[column.name] for column in work.c if column.name != "id"}
+        values["entered_at"] = case((others, new.entered_at), else_=work.c.entered_at)  # by it answers find their data
         return statement.on_conflict_do_update(
             index_elements=["project", "task", "model_version"],
-            set_={column.name: new[column.name] for column in work.c if column.name not in ("id", "entered_at")},
+            set_=values,
             where=anew,
         ).returning(work.c.id, work.c.project, work.c.task)
 

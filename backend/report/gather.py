@@ -11,11 +11,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from backend.label_studio.convert import read_labels
+from backend.ledger import same_data
 from backend.report.source import source_of
 from backend.types import Dimension, Preference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from backend.label_studio.layout import Layout
@@ -46,6 +47,7 @@ class Left(StrEnum):
     BULK = "bulk"  # made by Label Studio out of predictions: nobody looked
     OLDER = "older"  # before the moment that the report begins with
     UNREADABLE = "unreadable"  # no label that the project's labeling config knows
+    OTHER_DATA = "other data"  # the task had other videos or another prompt when the person answered
     REPEATED = "repeated"  # the same person answered the task again later
 
 
@@ -161,18 +163,25 @@ def gather(
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    gathered, count = Gathered(), 0
+    gathered, count, changes = Gathered(), 0, ledger.data_changes(project)
     for answers, judged in _by_task(ledger.annotations(project), ledger.judged(project)):
-        kept = [one for one in judged if not wanted.versions or one.model_version in wanted.versions]
-        for one in kept:
+        for one in _wanted(judged, wanted):
             gathered.verdicts.setdefault(one.model_version, Verdicts()).add(one)
         for annotation, labels in _standing(gathered, answers, layout, wanted):
-            _take_in(gathered, annotation, labels, judged, kept, blind=layout.blind)
+            fitting = [one for one in judged if _fits(annotation, one, changes.get(annotation.task, ()))]
+            if judged and not fitting:
+                gathered.left[Left.OTHER_DATA] += 1
+                continue
+            _take_in(gathered, annotation, labels, fitting, _wanted(fitting, wanted), blind=layout.blind)
         before, count = count, count + len(answers)
         if before // EVERY != count // EVERY:
             told(count)
     told(count)
     return gathered
+
+
+def _wanted(judged: Sequence[Judged], wanted: Wanted) -> list[Judged]:
+    return [one for one in judged if not wanted.versions or one.model_version in wanted.versions]
 
 
 def _by_task(
@@ -210,6 +219,16 @@ def _standing(
         gathered.left[Left.REPEATED] += person in found
         found[person] = (annotation, reading.labels)
     return list(found.values())
+
+
+def _fits(annotation: Annotation, judged: Judged, changes: Sequence[datetime]) -> bool:
+    """Whether a version judged the videos and the prompt that the person answered."""
+    return _linked(annotation, judged) or same_data(annotation, judged.entered_at, changes)
+
+
+def _linked(annotation: Annotation, judged: Judged) -> bool:
+    """Whether the answer began with this version's prediction."""
+    return annotation.parent_prediction is not None and annotation.parent_prediction == judged.prediction_id
 
 
 def _left_out(annotation: Annotation, labels: Labels, wanted: Wanted) -> Left | None:
@@ -264,7 +283,7 @@ def _add_verdict(comparisons: Comparisons, dimension: Dimension, verdict: Verdic
 
 def exposure_of(annotation: Annotation, judged: Judged, *, blind: bool) -> Exposure:
     """What a person knew of one version's judgement; `blind` says that the project's config hides all of them."""
-    if annotation.parent_prediction is not None and annotation.parent_prediction == judged.prediction_id:
+    if _linked(annotation, judged):
         return Exposure.SHOWN
     return Exposure.BLIND if blind or not judged.shown else Exposure.UNLINKED
 

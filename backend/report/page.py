@@ -34,6 +34,7 @@ LEFT_OUT = {
     Left.BULK: "made by Label Studio out of predictions, so nobody looked",
     Left.OLDER: "last changed before the report begins",
     Left.UNREADABLE: "without a single label that the project's labeling config knows",
+    Left.OTHER_DATA: "given before the task got other videos or another prompt",
     Left.REPEATED: "given again later by the same person for the same task; the last one counts",
 }
 

@@ -193,6 +193,21 @@ def test_what_came_of_the_old_videos_is_not_taken_for_the_new_ones(ledger: Ledge
     assert ledger.record(replace(judged(), order=Order(NEW, VERSION))) is State.JUDGED
 
 
+def test_it_is_noted_once_when_a_task_was_found_changed(ledger: Ledger, clock: SteppedClock) -> None:
+    ledger.reject(1, 1, VERSION, TaskDataError("no prompt"))
+    ledger.enter([pair(1), pair(2)], VERSION)
+    ledger.enter([pair(1)], "another-1")
+    assert ledger.data_changes(1) == {}
+    clock.move(timedelta(minutes=1))
+    for version in ("another-1", VERSION, "another-1", "third-1"):
+        ledger.enter([NEW, pair(2)], version)
+    assert ledger.data_changes(1) == {1: [clock.now]}
+    clock.move(timedelta(minutes=1))
+    ledger.enter([pair(1)], VERSION)
+    assert ledger.data_changes(1, [1, 2]) == {1: [START + timedelta(minutes=1), clock.now]}
+    assert ledger.data_changes(1, [2]) == {}
+
+
 def test_answers_to_a_task_that_is_judged_anew_are_compared_anew(ledger: Ledger) -> None:
     reach(ledger, State.PUBLISHED)
     ledger.remember_annotation(replace(note(1), task=1))

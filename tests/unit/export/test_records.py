@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +14,7 @@ from backend.export.record import Exposure, pseudonym, split_of
 from backend.export.selection import Selection
 from backend.label_studio.layout import parse_layout
 from backend.ledger import Key, Ledger
-from backend.types import Dimension
+from backend.types import Dimension, PairwiseTask
 from tests.unit.export.people import (
     MODEL,
     MQ,
@@ -87,6 +87,30 @@ def test_what_nobody_stands_for_is_left_out_and_counted(
 def test_an_answer_to_a_task_that_was_never_judged_is_left_out(people: People) -> None:
     people.answer(2, linked=False, result=())
     assert records(people) == ([], Counter({LeftOut.NOT_JUDGED: 1}))
+
+
+def test_an_answer_to_other_videos_is_not_the_label_of_those_that_the_task_has_now(people: People) -> None:
+    people.task(1)
+    people.answer(1, {OA: VIDEO_1})
+    moved = PairwiseTask(PROJECT, 1, "/b.mp4", "/a.mp4", "A white paper plane loops through pink clouds.")
+    people.ledger.enter([moved], VERSION)
+    people.task(1, videos=("/b.mp4", "/a.mp4"), published=False)
+    assert records(people) == ([], Counter({LeftOut.OTHER_DATA: 1}))
+    people.answer(1, {OA: VIDEO_2}, id=1, updated_at=datetime.now(UTC) + timedelta(minutes=1))
+    assert (only(people).video1, only(people).human[OA]) == ("/b.mp4", VIDEO_2)
+
+
+def test_an_answer_is_beside_the_version_that_judged_what_the_person_saw(people: People) -> None:
+    people.task(1)
+    people.answer(1, linked=False)
+    people.ledger.enter([PairwiseTask(PROJECT, 1, "/b.mp4", "/a.mp4", "A plane")], OTHER)
+    people.task(1, version=OTHER, videos=("/b.mp4", "/a.mp4"), prompt="A plane", published=False)
+    people.answer(1, linked=False, user=2, updated_at=datetime.now(UTC) + timedelta(minutes=1))
+    found, _ = records(people)
+    assert [(one.annotator, one.video1, one.model_version) for one in found] == [
+        ("user 1", "/a.mp4", VERSION),
+        ("user 2", "/b.mp4", OTHER),
+    ]
 
 
 def test_an_answer_by_another_program_without_a_prediction_is_no_bulk_answer(people: People) -> None:

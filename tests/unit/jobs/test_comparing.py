@@ -171,7 +171,7 @@ def older(tmp_path: Path) -> str:
     ledger.close()
     engine = create_engine(url)
     with engine.begin() as db:
-        for table in ("comparison", "uncompared", "control"):
+        for table in ("comparison", "uncompared", "control", "data_change"):
             db.execute(text(f"DROP TABLE {table}"))
         db.execute(text("DROP INDEX work_failed"))
     engine.dispose()

@@ -54,6 +54,17 @@ def test_what_was_begun_with_one_version_is_unlinked_for_the_other(project: Smal
     assert exposures(gathered(project, ONE)) == [(ONE, "unlinked")]
 
 
+def test_an_answer_to_other_videos_is_in_no_figure(project: SmallProject) -> None:
+    project.judged(1, "1111")
+    project.answered(1, "2222", days=-1)
+    project.judged(1, "1111", video="/swapped/{}.mp4")
+    found = gathered(project)
+    assert exposures(found) == []
+    assert found.left[Left.OTHER_DATA] == 1
+    project.answered(1, "1111", person=2, days=1)
+    assert exposures(gathered(project)) == [(ONE, "unlinked")]
+
+
 def test_the_blind_slice_is_blind(tmp_path: Path) -> None:
     project = SmallProject(tmp_path)
     project.ledger._blind_share = 1.0
