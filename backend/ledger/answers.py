@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 
 from backend.ledger.database import Database, outdate, upsert
 from backend.ledger.records import Annotation, Project, Sync
@@ -45,7 +45,10 @@ class Answers(Database):
         return [Project(row["id"], row["title"], row["label_config"]) for row in rows]
 
     def remember_annotation(self, *seen: Annotation) -> None:
-        """Keep annotations; what arrives late never overwrites newer, and a hint never brings back what was deleted."""
+        """Keep annotations; what arrives late never overwrites newer, and a hint never brings back what was deleted.
+
+        The prediction that an answer was made from stays known when it is deleted in Label Studio.
+        """
         rows = [asdict(one) for one in {one.id: one for one in sorted(seen, key=lambda one: one.updated_at)}.values()]
         if not rows:
             return
@@ -53,9 +56,12 @@ class Answers(Database):
             statement = upsert(db, annotation)
             new = statement.excluded
             later = annotation.c.updated_at <= new.updated_at
+            values: dict[str, Any] = {column.name: new[column.name] for column in annotation.c if column.name != "id"}
+            # Label Studio forgets it with the prediction; the answer was made from it all the same.
+            values["parent_prediction"] = func.coalesce(new.parent_prediction, annotation.c.parent_prediction)
             statement = statement.on_conflict_do_update(
                 index_elements=["id"],
-                set_={column.name: new[column.name] for column in annotation.c if column.name != "id"},
+                set_=values,
                 where=and_(later, or_(~annotation.c.deleted, new.origin == "sync")),
             )
             db.execute(statement, rows)

@@ -145,7 +145,8 @@ class Sync:
 class Annotation:
     """One person's answer as Label Studio holds it; `result` is its own JSON.
 
-    `origin` says how it got here: `webhook` is a hint, `sync` the truth.
+    `origin` says how it got here: `webhook` is a hint, `sync` the truth. `parent_prediction` is what the answer was
+    made from, also when Label Studio has deleted that and says so no longer.
     """
 
     id: int

@@ -507,6 +507,15 @@ def test_annotations_that_arrive_late_do_not_overwrite_newer_ones(ledger: Ledger
     assert list(ledger.annotations(1, tasks=[12])) == [note(2)]
 
 
+def test_what_an_answer_was_made_from_stays_known_when_its_prediction_is_deleted(ledger: Ledger) -> None:
+    ledger.remember_annotation(note(1, lead_time=None))
+    ledger.remember_annotation(note(1, lead_time=None, parent_prediction=None, origin="sync"))
+    [kept] = ledger.annotations(1)
+    assert (kept.parent_prediction, kept.bulk, kept.origin) == (42, True, "sync")
+    ledger.remember_annotation(note(1, parent_prediction=43, minute=1))
+    assert [one.parent_prediction for one in ledger.annotations(1)] == [43]
+
+
 def test_only_a_sync_brings_a_deleted_annotation_back(ledger: Ledger) -> None:
     ledger.remember_annotation(note(1))
     assert ledger.mark_annotations_deleted([1, 99]) == 1

@@ -84,6 +84,13 @@ def test_what_nobody_stands_for_is_left_out_and_counted(
     assert records(people) == ([], Counter({reason: 1}))
 
 
+def test_answers_made_in_bulk_stay_so_when_the_predictions_are_deleted(people: People) -> None:
+    people.task(1)
+    number = people.answer(1, lead_time=None)
+    people.answer(1, lead_time=None, linked=False, id=number)
+    assert records(people) == ([], Counter({LeftOut.BULK: 1}))
+
+
 def test_an_answer_to_a_task_that_was_never_judged_is_left_out(people: People) -> None:
     people.answer(2, linked=False, result=())
     assert records(people) == ([], Counter({LeftOut.NOT_JUDGED: 1}))
