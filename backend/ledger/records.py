@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -167,6 +167,11 @@ class Annotation:
         """Whether Label Studio made it out of a prediction ("Create annotations from predictions"): nobody looked."""
         return self.parent_prediction is not None and self.lead_time is None
 
+    def may_have_seen(self, published: Iterable[datetime | None]) -> bool:
+        """Whether a prediction can have been on the screen, of those of its task that were published at these times."""
+        before = (moment is not None and moment <= self.updated_at for moment in published)
+        return self.parent_prediction is not None or any(before)
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -205,8 +210,8 @@ class Agreement:
 class Answered:
     """A person's answer and the judgement beside it; all of `key`, `task`, `judgement` are None where there is none.
 
-    `exact` says that it is the very prediction the person was given, `shown` that the task was not in the blind slice,
-    `other_data` that there are judgements, but of other videos or another prompt than the person answered.
+    `exact` says that it is the very prediction the person was given, `shown` that this or another version's may have
+    been seen, `other_data` that there are judgements, but of other videos or another prompt than the person answered.
     """
 
     annotation: Annotation
@@ -222,8 +227,8 @@ class Answered:
 class Judged:
     """One model version's verdicts on a task, without the conversation that led to them.
 
-    `prediction_id` is the prediction that people were given, None where there is none; `shown` as in `Answered`. Since
-    `entered_at` the task has the videos and the prompt that the verdicts are of.
+    `prediction_id` is the prediction that people were given, None where there is none; `shown` is False in the blind
+    slice. Since `entered_at` the task has the videos and the prompt that the verdicts are of.
     """
 
     task: PairwiseTask
@@ -232,6 +237,7 @@ class Judged:
     shown: bool
     verdicts: Mapping[Dimension, Verdict]
     entered_at: datetime
+    published_at: datetime | None
 
 
 class ExportState(StrEnum):

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from backend.ledger.records import Annotation
 
 
+SAME = ("model_version", "prediction_id", "shown", "entered_at", "published_at")  # names in `Judged` as in the table
+
+
 class Truth(Answers):
     """Reads answers and judgements together, streamed, so that a hundred thousand of them fit in little memory."""
 
@@ -60,7 +63,7 @@ class Truth(Answers):
         with self._read() as db:
             for row in db.execution_options(yield_per=CHUNK).execute(statement).mappings():
                 verdicts = from_json(dict[Dimension, Verdict], row["verdicts"])
-                same = {name: row[name] for name in ("model_version", "prediction_id", "shown", "entered_at")}
+                same = {name: row[name] for name in SAME}
                 yield Judged(task=task_of(row), verdicts=verdicts, **same)
 
     def _judged(self, project: int, tasks: Sequence[int]) -> dict[int, list[RowMapping]]:
@@ -80,14 +83,15 @@ def _joined(
     parent = annotation.parent_prediction
     given = [row for row in rows if parent is not None and row["prediction_id"] == parent]
     if given:
-        return _answered(annotation, given[0], exact=True)
+        return _answered(annotation, given[0], exact=True, shown=True)
     others = [row for row in rows if model_version in (None, row["model_version"])]
     fitting = [row for row in others if same_data(annotation, row["entered_at"], changes)]
     if fitting:
-        return _answered(annotation, fitting[0], exact=False)
+        seen = annotation.may_have_seen(row["published_at"] for row in rows)
+        return _answered(annotation, fitting[0], exact=False, shown=seen or fitting[0]["shown"])
     return Answered(annotation, None, None, None, shown=False, exact=False, other_data=bool(others))
 
 
-def _answered(annotation: Annotation, row: Any, *, exact: bool) -> Answered:  # noqa: ANN401  # a row mapping
+def _answered(annotation: Annotation, row: Any, *, exact: bool, shown: bool) -> Answered:  # noqa: ANN401  # a row mapping
     key = Key(row["project"], row["task"], row["model_version"])
-    return Answered(annotation, key, task_of(row), from_text(Judgement, row["body"]), shown=row["shown"], exact=exact)
+    return Answered(annotation, key, task_of(row), from_text(Judgement, row["body"]), shown=shown, exact=exact)

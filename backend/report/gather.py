@@ -35,7 +35,7 @@ class Exposure(StrEnum):
     """What the person knew of a judgement when answering."""
 
     SHOWN = "shown"  # began with this very prediction
-    BLIND = "blind"  # the task is judged but never shown
+    BLIND = "blind"  # the task was judged, but no version's judgement was shown before the answer
     UNLINKED = "unlinked"  # began with an empty form or another version's prediction: what was seen is unknown
 
 
@@ -172,7 +172,8 @@ def gather(
             if judged and not fitting:
                 gathered.left[Left.OTHER_DATA] += 1
                 continue
-            _take_in(gathered, annotation, labels, fitting, _wanted(fitting, wanted), blind=layout.blind)
+            seen = annotation.may_have_seen(one.published_at for one in judged)
+            _take_in(gathered, annotation, labels, fitting, _wanted(fitting, wanted), blind=layout.blind, seen=seen)
         before, count = count, count + len(answers)
         if before // EVERY != count // EVERY:
             told(count)
@@ -251,13 +252,14 @@ def _take_in(
     kept: list[Judged],
     *,
     blind: bool,
+    seen: bool,
 ) -> None:
     """Add an answer, and its comparison with each version's verdicts."""
     answers = gathered.answers
     row = len(answers.task)
     answers.task.append(annotation.task)
     answers.annotator.append(gathered.annotators(annotation.completed_by))
-    answers.exposure.append(_number(_exposure_of_answer(annotation, judged, blind=blind)))
+    answers.exposure.append(_number(_exposure_of_answer(annotation, judged, blind=blind, seen=seen)))
     answers.created.append(int(annotation.created_at.timestamp()))
     answers.source.append(gathered.sources(source_of(judged[0].task) if judged else "unknown"))
     answers.prompt.append(gathered.prompts(_digest(judged[0].task.prompt) if judged else b""))
@@ -268,7 +270,7 @@ def _take_in(
         comparisons = gathered.comparisons
         comparisons.answer.append(row)
         comparisons.version.append(gathered.versions(one.model_version))
-        comparisons.exposure.append(_number(exposure_of(annotation, one, blind=blind)))
+        comparisons.exposure.append(_number(exposure_of(annotation, one, blind=blind, seen=seen)))
         for dimension in Dimension:
             _add_verdict(comparisons, dimension, one.verdicts.get(dimension))
 
@@ -281,19 +283,24 @@ def _add_verdict(comparisons: Comparisons, dimension: Dimension, verdict: Verdic
     comparisons.margin[dimension].append(float("nan") if odds is None else odds[1] - odds[2])
 
 
-def exposure_of(annotation: Annotation, judged: Judged, *, blind: bool) -> Exposure:
-    """What a person knew of one version's judgement; `blind` says that the project's config hides all of them."""
+def exposure_of(annotation: Annotation, judged: Judged, *, blind: bool, seen: bool) -> Exposure:
+    """What a person knew of one version's judgement.
+
+    `blind` says that the project's config hides all of them now, `seen` that some version's may have been seen all the
+    same: the config or `BLIND_SHARE` were others then.
+    """
     if _linked(annotation, judged):
         return Exposure.SHOWN
-    return Exposure.BLIND if blind or not judged.shown else Exposure.UNLINKED
+    return Exposure.BLIND if not seen and (blind or not judged.shown) else Exposure.UNLINKED
 
 
-def _exposure_of_answer(annotation: Annotation, judged: list[Judged], *, blind: bool) -> Exposure:
+def _exposure_of_answer(annotation: Annotation, judged: list[Judged], *, blind: bool, seen: bool) -> Exposure:
     """What a person knew of any version's judgement."""
-    found = {exposure_of(annotation, one, blind=blind) for one in judged}
+    found = {exposure_of(annotation, one, blind=blind, seen=seen) for one in judged}
     if Exposure.SHOWN in found:
         return Exposure.SHOWN
-    return Exposure.BLIND if blind or found == {Exposure.BLIND} else Exposure.UNLINKED
+    hidden = not found and blind and not seen
+    return Exposure.BLIND if hidden or found == {Exposure.BLIND} else Exposure.UNLINKED
 
 
 def _number(exposure: Exposure) -> int:

@@ -73,6 +73,36 @@ def test_the_blind_slice_is_blind(tmp_path: Path) -> None:
     assert exposures(gathered(project)) == [(ONE, "blind")]
 
 
+def test_who_may_have_seen_another_versions_prediction_is_not_blind(project: SmallProject) -> None:
+    first = project.judged(1, "1111", ONE)
+    project.judged(2, "1111", ONE, published=False)
+    project.ledger._blind_share = 1.0  # raised later
+    for task in (1, 2):
+        project.judged(task, "2222", TWO, published=False)
+    project.answered(1, "1111", first)
+    project.answered(1, "1111", person=2)
+    project.answered(1, "1111", person=3, days=-1)
+    project.answered(2, "1111")
+    found = [kind for version, kind in exposures(gathered(project)) if version == TWO]
+    assert found == ["blind", "unlinked", "unlinked", "blind"], "the earliest answered before anything was published"
+
+
+def test_a_config_that_hides_the_model_now_does_not_make_earlier_answers_blind(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path, config=BLIND)
+    prediction = project.judged(1, "1111", ONE)
+    project.judged(1, "1111", TWO, published=False)
+    project.answered(1, "1111", prediction)
+    project.answered(1, "1111", person=2)
+    project.answered(1, "1111", 999, person=3)
+    project.answered(2, "1111", 998)
+    groups = [(v.model_version, g.exposure, g.answers) for v in project.report().versions for g in v.groups]
+    assert sorted(groups) == [
+        (ONE, Exposure.SHOWN, 1),
+        (ONE, Exposure.UNLINKED, 2),
+        (TWO, Exposure.UNLINKED, 3),
+    ]
+
+
 def test_a_project_whose_config_hides_the_model_is_blind(tmp_path: Path) -> None:
     project = SmallProject(tmp_path, config=BLIND)
     project.judged(1, "1111", published=False)
