@@ -8,9 +8,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from backend.export.record import record_of
+from backend.label_studio.convert import read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
     from backend.export.record import Record
     from backend.label_studio.layout import Layout
@@ -25,7 +27,7 @@ class LeftOut(StrEnum):
     BULK = "bulk"  # made from predictions in the Data Manager: nobody looked
     OTHER_DATA = "other_data"  # the task had other videos or another prompt when the person answered
     NOT_JUDGED = "not_judged"  # the ledger has no judgement beside it
-    SUPERSEDED = "superseded"  # the same person answered the same task again later
+    SUPERSEDED = "superseded"  # of the same person's answers to the same task another counts: the latest with a label
     NOT_SELECTED = "not_selected"
 
 
@@ -54,7 +56,7 @@ def _of_task(
         person = _person(one.annotation)
         if (before := latest.get(person)) is not None:
             left_out[LeftOut.SUPERSEDED] += 1
-            if _order(before.annotation) > _order(one.annotation):
+            if _order(before.annotation, layout) > _order(one.annotation, layout):
                 continue
         latest[person] = one
     for one in sorted(latest.values(), key=lambda one: one.annotation.id):
@@ -80,5 +82,6 @@ def _person(annotation: Annotation) -> object:
     return ("annotation", annotation.id) if annotation.completed_by is None else annotation.completed_by
 
 
-def _order(annotation: Annotation) -> tuple[object, int]:
-    return annotation.updated_at, annotation.id
+def _order(annotation: Annotation, layout: Layout) -> tuple[bool, datetime, int]:
+    """The greatest counts; an answer without a label, e.g. of another labeling config, replaces none that has some."""
+    return bool(read_labels(layout, annotation.result).labels), annotation.updated_at, annotation.id

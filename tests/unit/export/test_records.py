@@ -143,6 +143,16 @@ def test_of_two_answers_of_one_person_the_later_one_counts(people: People) -> No
     assert left_out == Counter({LeftOut.SUPERSEDED: 1})
 
 
+@pytest.mark.parametrize("minutes", [(5, 9), (9, 5)])
+def test_an_answer_without_labels_replaces_none_that_has_some(people: People, minutes: tuple[int, int]) -> None:
+    people.task(1)
+    people.answer(1, {TA: VIDEO_1}, minute=minutes[0])
+    people.answer(1, result=(), minute=minutes[1])
+    [record], left_out = records(people)
+    assert record.human[TA] is VIDEO_1
+    assert left_out == Counter({LeftOut.SUPERSEDED: 1})
+
+
 def test_answers_of_nobody_known_are_not_taken_for_one_person(people: People) -> None:
     people.task(1)
     people.answer(1, user=None)
