@@ -64,6 +64,9 @@ class Calibrating:
 
 
 def _telling(scored: list[Scored]) -> list[Scored]:
-    """The blind ones alone, where there are enough: people who are shown a choice tend to keep it."""
+    """The blind ones, where there are enough, else the others: people who are shown a choice tend to keep it.
+
+    Never both together, because how many there are of each would then decide what the score means.
+    """
     blind = [one for one in scored if not one.shown]
-    return blind if len(blind) >= LEAST_ANSWERS else scored
+    return blind if len(blind) >= LEAST_ANSWERS else [one for one in scored if one.shown]

@@ -60,7 +60,7 @@ class Comparing:
         layout = self._layout_of(project)
         if layout is None:
             return
-        for answered in self._ledger.answered(project, tasks=sorted(tasks)):
+        for answered in _standing(self._ledger.answered(project, tasks=sorted(tasks))):
             if (one := _compared(layout, answered)) is not None:
                 yield one
 
@@ -74,10 +74,21 @@ class Comparing:
             return None
 
 
+def _standing(answers: Iterable[Answered]) -> Iterable[Answered]:
+    """What people answered and looked at: of one person's answers to one task the latest."""
+    found: dict[object, Answered] = {}
+    for one in sorted(answers, key=lambda one: (one.annotation.updated_at, one.annotation.id)):
+        annotation = one.annotation
+        if not (annotation.deleted or annotation.was_cancelled or annotation.bulk):
+            person = annotation.completed_by if annotation.completed_by is not None else ("id", annotation.id)
+            found[annotation.task, person] = one
+    return found.values()
+
+
 def _compared(layout: Layout, answered: Answered) -> Compared | None:
-    """None for what is no answer, or none that a person looked at."""
+    """None for an answer without a judgement beside it."""
     annotation, key, judgement = answered.annotation, answered.key, answered.judgement
-    if key is None or judgement is None or annotation.deleted or annotation.was_cancelled or annotation.bulk:
+    if key is None or judgement is None:
         return None
     outcome = compare(judgement.labels, labels_of(layout, annotation.result))
     return Compared(annotation.id, key.project, key.task, key.model_version, answered.shown, outcome, score(judgement))

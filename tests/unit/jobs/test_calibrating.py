@@ -85,6 +85,17 @@ def test_the_blind_answers_alone_decide_where_there_are_enough(tmp_path: Path) -
     ledger.close()
 
 
+def test_blind_answers_are_never_put_together_with_others(tmp_path: Path) -> None:
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/some.db", blind_share=0.2)
+    answered(ledger, 300)
+    shown = sum(one.shown for one in ledger.scored(1, VERSION))
+    Calibrating(ledger).run()
+    known = ledger.calibration(1, VERSION)
+    assert known is not None
+    assert known.answers == shown > 200
+    ledger.close()
+
+
 def test_a_curve_that_no_longer_helps_is_dropped(desk: Desk) -> None:
     desk.ledger.keep_calibration(1, VERSION, Fit(Calibration(1.0, 0.0), 100, 0.2, 0.1))
     desk.ledger.keep_calibration(1, VERSION, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def told(ledger: Ledger) -> dict[bool, dict[Dimension, dict[Comparison, int]]]:
 def test_each_dimension_is_counted_by_how_the_answer_stands_to_the_judgement(ledger: Ledger) -> None:
     ledger.record(judged(1))
     differs = {Dimension.TA: Preference.VIDEO_2, Dimension.MQ: Preference.TIE, Dimension.VQ: Preference.VIDEO_1}
-    ledger.remember_annotation(answer(10), answer(11, labels=differs))
+    ledger.remember_annotation(answer(10), answer(11, labels=differs, completed_by=4))
     counts = told(ledger)[True]
     assert counts[Dimension.TA] == {Comparison.AGREE: 1, Comparison.FLIP: 1}
     assert counts[Dimension.MQ] == {Comparison.AGREE: 1, Comparison.HUMAN_TIE: 1}
@@ -99,6 +100,18 @@ def test_an_answer_counts_for_the_version_that_the_person_was_given(ledger: Ledg
     ledger.remember_annotation(answer(10, parent_prediction=42))
     compare_all(ledger)
     assert [one.model_version for one in ledger.agreement()] == [VERSION]
+
+
+def test_of_one_persons_answers_to_a_task_only_the_latest_counts(ledger: Ledger) -> None:
+    ties = dict.fromkeys(Dimension, Preference.TIE)
+    later = START + timedelta(minutes=1)
+    for task in (1, 2):
+        ledger.record(judged(task))
+    ledger.remember_annotation(answer(10, labels=ties, updated_at=later), answer(11), answer(12, 2))
+    ledger.remember_annotation(answer(13, was_cancelled=True, updated_at=later + timedelta(minutes=1)))
+    assert told(ledger)[True][Dimension.TA] == {Comparison.HUMAN_TIE: 1, Comparison.AGREE: 1}
+    ledger.remember_annotation(answer(14, 2, completed_by=None), answer(15, 2, completed_by=None))
+    assert told(ledger)[True][Dimension.TA] == {Comparison.HUMAN_TIE: 1, Comparison.AGREE: 3}
 
 
 def test_the_blind_slice_is_counted_apart(tmp_path: Path) -> None:
