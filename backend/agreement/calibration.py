@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ LEAST_ANSWERS = 100
 LEAST_OF_EACH = 10  # that agreed, and that did not
 STEPS = 100
 ENOUGH = 1e-9
+MARGIN = 1.0  # standard errors of the gain: without it one in four models that need no curve gets one by luck
 EDGE = 1e-6  # a confidence of exactly 0 or 1 has no logit
 
 Points: TypeAlias = "Sequence[tuple[float, bool]]"
@@ -47,8 +49,8 @@ class Fit:
 def fit(points: Points) -> Fit | None:
     """The curve through points (raw score, whether the person agreed).
 
-    None while there are too few answers, where more confidence does not mean more agreement, or where the curve is no
-    better than the raw score on answers it has not seen (each half judged by the curve of the other).
+    None while there are too few answers, where more confidence does not mean more agreement, or where the curve is not
+    clearly better than the raw score on answers it has not seen (each half judged by the curve of the other).
     """
     agreed = sum(1 for _, one in points if one)
     if len(points) < LEAST_ANSWERS or min(agreed, len(points) - agreed) < LEAST_OF_EACH:
@@ -56,17 +58,27 @@ def fit(points: Points) -> Fit | None:
     halves = points[::2], points[1::2]
     curves = [_curve(half) for half in halves]
     whole = _curve(points)
-    before = brier(points)
-    after = (brier(halves[1], curves[0]) * len(halves[1]) + brier(halves[0], curves[1]) * len(halves[0])) / len(points)
-    if whole.slope <= 0 or after >= before:
+    unseen = zip(halves, reversed(curves), strict=True)
+    gains = [gain for half, curve in unseen for gain in _gains(half, curve)]
+    if whole.slope <= 0 or fmean(gains) <= MARGIN * stdev(gains) / math.sqrt(len(gains)):
         return None
-    return Fit(whole, len(points), before, after)
+    before = brier(points)
+    return Fit(whole, len(points), before, before - fmean(gains))
 
 
 def brier(points: Points, calibration: Calibration | None = None) -> float:
     """The mean squared distance between score and outcome; smaller is better, 0.25 is a coin's."""
     scores = [calibration.calibrated(score) if calibration else score for score, _ in points]
-    return sum((score - agreed) ** 2 for score, (_, agreed) in zip(scores, points, strict=True)) / len(points)
+    return fmean(_error(score, agreed) for score, (_, agreed) in zip(scores, points, strict=True))
+
+
+def _gains(points: Points, curve: Calibration) -> list[float]:
+    """How much smaller each point's squared distance is with the curve."""
+    return [_error(score, agreed) - _error(curve.calibrated(score), agreed) for score, agreed in points]
+
+
+def _error(score: float, agreed: bool) -> float:
+    return (score - agreed) ** 2
 
 
 def _curve(points: Points) -> Calibration:

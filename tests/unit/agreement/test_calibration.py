@@ -66,6 +66,12 @@ def test_a_curve_that_is_not_better_is_not_used(known: list[tuple[float, bool]])
     assert found is None or found.brier < found.brier_before
 
 
+@pytest.mark.parametrize("count", [100, 200])
+def test_a_model_that_needs_no_curve_hardly_ever_gets_one_by_luck(count: int) -> None:
+    found = [fit(points(count, slope=1.0, intercept=0.0, seed=seed)) for seed in range(100)]
+    assert sum(one is not None for one in found) <= 8
+
+
 def test_too_few_answers_give_no_curve() -> None:
     assert fit(points(LEAST_ANSWERS - 1, slope=0.6, intercept=-0.4)) is None
     assert fit([(0.9, True)] * 500) is None
