@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from backend.agreement.calibration import LEAST_ANSWERS, fit
-from backend.errors import VRThinkerError
+from backend.jobs.looking import look_until
 from backend.log import line
 
 if TYPE_CHECKING:
@@ -28,12 +28,8 @@ class Calibrating:
         self._tried: dict[tuple[int, str], int] = {}
 
     def run_until(self, stopped: Event, every_s: float = EVERY_S) -> None:
-        """Look again and again; what is down now may be up next time."""
-        while not stopped.wait(every_s):
-            try:
-                self.run()
-            except VRThinkerError as error:
-                logger.warning(line("not calibrated", error=error))
+        """Fit what is worth it, and look again `every_s` seconds later."""
+        look_until(stopped, every_s, self.run, "not calibrated")
 
     def run(self) -> int:
         """Fit where there are enough new answers; the answer is how many curves are new.
@@ -45,13 +41,16 @@ class Calibrating:
         for one in self._ledger.agreement():
             place = (one.project, one.model_version)
             answers[place] = answers.get(place, 0) + one.answers
-        return sum(self._fit(*place) for place, count in answers.items() if self._worth_it(place, count))
+        new = 0
+        for place, count in answers.items():
+            if self._worth_it(place, count):
+                new += self._fit(*place)
+                self._tried[place] = count  # only now: a curve that could not be kept is fitted again
+        return new
 
     def _worth_it(self, place: tuple[int, str], count: int) -> bool:
-        if count < LEAST_ANSWERS or count - self._tried.get(place, 0) < self._tried.get(place, 0) / GROWN:
-            return False
-        self._tried[place] = count
-        return True
+        tried = self._tried.get(place, 0)
+        return count >= LEAST_ANSWERS and count - tried >= tried / GROWN
 
     def _fit(self, project: int, model_version: str) -> bool:
         found = fit([(one.score, one.agreed) for one in _telling(self._ledger.scored(project, model_version))])

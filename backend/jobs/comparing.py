@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from backend.agreement.compare import compare
-from backend.errors import LabelConfigError, VRThinkerError
+from backend.errors import LabelConfigError
+from backend.jobs.looking import look_until
 from backend.label_studio.convert import labels_of
 from backend.label_studio.layout import parse_layout
 from backend.ledger import Compared
@@ -35,13 +36,13 @@ class Comparing:
         self._layout = lru_cache(maxsize=8)(parse_layout)
 
     def run_until(self, stopped: Event, every_s: float = EVERY_S) -> None:
-        """Look again and again; what is down now may be up next time."""
-        while not stopped.wait(every_s):
-            try:
-                while not stopped.is_set() and self.run():
-                    pass
-            except VRThinkerError as error:
-                logger.warning(line("not compared", error=error))
+        """Compare all that has changed, and look again `every_s` seconds later."""
+
+        def look() -> None:
+            while not stopped.is_set() and self.run():
+                pass
+
+        look_until(stopped, every_s, look, "not compared")
 
     def run(self) -> int:
         """Compare one batch; the answer is how many tasks it had.

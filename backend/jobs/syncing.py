@@ -9,7 +9,8 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from backend.errors import LabelStudioError, VRThinkerError
+from backend.errors import LabelStudioError
+from backend.jobs.looking import look_until
 from backend.ledger import Annotation, Project, Sync
 from backend.log import line
 
@@ -61,13 +62,13 @@ class Syncing:
         self._label_studio = label_studio
 
     def run_until(self, stopped: Event, every_s: float) -> None:
-        """Look for due projects again and again; what is down now may be up next time."""
-        while not stopped.wait(every_s):
-            try:
-                while not stopped.is_set() and (sync := self._ledger.begin_sync(LEASE)):
-                    self.sync(sync)
-            except VRThinkerError as error:
-                logger.warning(line("not synced", error=error))
+        """Sync the due projects, and look for others `every_s` seconds later."""
+
+        def look() -> None:
+            while not stopped.is_set() and (due := self._ledger.begin_sync(LEASE)):
+                self.sync(due)
+
+        look_until(stopped, every_s, look, "not synced")
 
     def sync(self, due: Sync) -> int:
         """Fetch what changed in a project since the last time; the answer is how many annotations were seen.

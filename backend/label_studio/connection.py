@@ -162,7 +162,7 @@ def mapped_errors(doing: str, url: str) -> Iterator[None]:
         raise LabelStudioError(
             f"Label Studio at {url} cannot be asked to {doing}: {_words(error)}. Check LABEL_STUDIO_URL."
         ) from None
-    except (ParsingError, JSONDecodeError, ValidationError) as error:
+    except (ParsingError, JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise LabelStudioError(
             f"What answers at {url} to {doing} does not look like Label Studio ({type(error).__name__}). "
             "Check LABEL_STUDIO_URL."

@@ -6,7 +6,8 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from backend.errors import LabelConfigError, LabelStudioError, VRThinkerError
+from backend.errors import LabelConfigError, LabelStudioError
+from backend.jobs.looking import look_until
 from backend.label_studio.records import TaskFilter, without_prediction_of
 from backend.ledger import Automatic
 from backend.log import line
@@ -50,12 +51,8 @@ class AutoIntake:
         self._intake = intake
 
     def run_until(self, stopped: Event, every_s: float) -> None:
-        """Look again and again; what is down now may be up next time."""
-        while not stopped.wait(every_s):
-            try:
-                self.run()
-            except VRThinkerError as error:
-                logger.warning(line("new tasks not looked for", error=error))
+        """Look, and look again `every_s` seconds later."""
+        look_until(stopped, every_s, self.run, "new tasks not looked for")
 
     def run(self) -> int:
         """Look once at every such project; the answer is how many tasks were new.

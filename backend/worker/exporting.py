@@ -13,7 +13,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backend.errors import VRThinkerError
+from backend.jobs.looking import look_until
 from backend.ledger import ExportState
 from backend.log import line
 
@@ -37,13 +37,13 @@ class Exporting:
         self._folder = folder
 
     def run_until(self, stopped: Event, every_s: float) -> None:
-        """Look again and again; what is down now may be up next time."""
-        while not stopped.wait(every_s):
-            try:
-                while not stopped.is_set() and (request := self._ledger.begin_export()):
-                    self.write(request, stopped)
-            except VRThinkerError as error:
-                logger.warning(line("exports not looked for", error=error))
+        """Write what was asked for, and look again `every_s` seconds later."""
+
+        def look() -> None:
+            while not stopped.is_set() and (request := self._ledger.begin_export()):
+                self.write(request, stopped)
+
+        look_until(stopped, every_s, look, "exports not looked for")
 
     def write(self, request: ExportRequest, stopped: Event) -> None:
         """Write one, and say in the ledger what came of it; when stopped meanwhile, the next publisher does it anew.

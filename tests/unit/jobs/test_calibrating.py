@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backend.agreement.calibration import LEAST_ANSWERS, Calibration, Fit
+from backend.errors import LedgerError
 from backend.jobs.calibrating import Calibrating
 from backend.jobs.comparing import Comparing
 from backend.ledger import Ledger, Project
@@ -72,6 +73,20 @@ def test_a_curve_is_fitted_anew_only_after_a_tenth_more_answers(desk: Desk) -> N
     assert [calibrating.run(), calibrating.run()] == [1, 0]
     answered(desk.ledger, 20, first=300)
     assert calibrating.run() == 1
+
+
+def test_a_curve_that_could_not_be_kept_is_fitted_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    calibrating = Calibrating(desk.ledger)
+    answered(desk.ledger, 200)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.ledger, "keep_calibration", _full)
+        with pytest.raises(LedgerError):
+            calibrating.run()
+    assert calibrating.run() == 1
+
+
+def _full(*_told: object) -> None:
+    raise LedgerError("The disk is full.")
 
 
 def test_the_blind_answers_alone_decide_where_there_are_enough(tmp_path: Path) -> None:

@@ -256,6 +256,7 @@ def test_no_library_error_is_left_unmapped(kind: type[Exception]) -> None:
 def test_errors_about_the_answers_shape_are_mapped() -> None:
     for error in (
         JSONDecodeError("m", "", 0),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "m"),
         ParsingError(status_code=200, headers={}, body={}, cause=ValueError("m")),
     ):
         with (
