@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import LabelStudioNotFoundError
-from backend.label_studio.records import TaskFilter
+from backend.label_studio.records import TaskFilter, TaskPage, read
 
 if TYPE_CHECKING:
     from backend.label_studio.connection import Connection
 
 PAGE_SIZE = 500
+"""Tasks asked for at once; Label Studio gives fewer where its TASK_API_PAGE_SIZE_MAX is lower."""
+
 IDS_PER_REQUEST = 200
 """Ids travel in the address: 200 of them stay under 4 kB, the least that servers in front of Label Studio accept."""
 
@@ -59,13 +61,18 @@ def _pages(
     while True:
         query = _query(ids, (*filters, TaskFilter("id", "greater", "Number", last)))
         params = {"project": str(project), "page_size": str(PAGE_SIZE), "resolve_uri": "false", "query": query, **shape}
-        answer = connection.request(f"list tasks of project {project}", "GET", "api/tasks", params=params)
-        for item in answer["tasks"]:
+        page = _page(connection, f"list tasks of project {project}", params)
+        before = last
+        for item in page.tasks:
             if item["id"] > last:  # a filter on predictions repeats a task once for each of them
                 last = item["id"]
                 yield item
-        if len(answer["tasks"]) < PAGE_SIZE:
+        if len(page.tasks) >= page.total or last == before:
             return
+
+
+def _page(connection: Connection, doing: str, params: Mapping[str, str]) -> TaskPage:
+    return read(TaskPage, connection.request(doing, "GET", "api/tasks", params=params))
 
 
 def ids_in_tab(connection: Connection, project: int, tab: int) -> list[int]:
@@ -80,21 +87,23 @@ def ids_in_tab(connection: Connection, project: int, tab: int) -> list[int]:
     if view["project"] != project:
         raise LabelStudioNotFoundError(f"Tab {tab} belongs to project {view['project']}, not to project {project}.")
     found: list[int] = []
+    number = 1
     params = {"project": str(project), "view": str(tab), "page_size": str(PAGE_SIZE), "include": "id"}
     while True:
-        page = {"page": str(len(found) // PAGE_SIZE + 1), "resolve_uri": "false"}
-        answer = connection.request(f"list the tasks of tab {tab}", "GET", "api/tasks", params={**params, **page})
-        found += [item["id"] for item in answer["tasks"]]
-        if len(answer["tasks"]) < PAGE_SIZE or len(found) >= answer["total"]:
+        here = {"page": str(number), "resolve_uri": "false"}
+        page = _page(connection, f"list the tasks of tab {tab}", {**params, **here})
+        found += [item["id"] for item in page.tasks]
+        if not page.tasks or len(found) >= page.total:
             return sorted(set(found))
+        number += 1
 
 
 def newest_id(connection: Connection, project: int) -> int:
     """The greatest id of the project's tasks, 0 where it has none."""
     query = json.dumps({"ordering": ["-tasks:id"]})
     params = {"project": str(project), "page_size": "1", "resolve_uri": "false", "query": query, "include": "id"}
-    answer = connection.request(f"show the newest task of project {project}", "GET", "api/tasks", params=params)
-    return int(answer["tasks"][0]["id"]) if answer["tasks"] else 0
+    page = _page(connection, f"show the newest task of project {project}", params)
+    return int(page.tasks[0]["id"]) if page.tasks else 0
 
 
 def _query(ids: Sequence[int] | None, filters: Iterable[TaskFilter]) -> str:

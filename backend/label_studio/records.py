@@ -53,6 +53,14 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskPage:
+    """A page of a task list, each task with the fields asked for; `total` counts those of all pages."""
+
+    tasks: tuple[dict[str, Any], ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewPrediction:
     """A prediction to be stored; `result` as the project's labeling config wants it, `score` in 0..1."""
 

@@ -202,7 +202,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(HTTPStatus.OK, body)
         if parts == ["api", "tasks"]:
             query = json.loads(parse_qs(url.query)["query"][0])
-            return self._answer(HTTPStatus.OK, {"tasks": studio.tasks(query)})
+            tasks = studio.tasks(query)
+            return self._answer(HTTPStatus.OK, {"tasks": tasks, "total": len(tasks)})
         with studio.lock:
             if parts == ["api", "predictions"]:
                 task = int(parse_qs(url.query)["task"][0])

@@ -46,6 +46,7 @@ class FakeLabelStudio:
     project: dict[str, Any] = field(default_factory=lambda: dict(PROJECT))
     dropped: Callable[[dict[str, Any]], bool] = lambda prediction: False
     fail: Callable[[str, str], Answer | None] = lambda method, path: None
+    largest_page: int = 10_000
     calls: list[str] = field(default_factory=list)
 
     def __call__(self, exchange: Exchange) -> None:
@@ -95,8 +96,11 @@ class FakeLabelStudio:
             shown = {**task, "id": number, "predictions": held, **counts}
             if (not included or number in included) and all(meets(shown, each) for each in conditions):
                 found.append({key: shown[key] for key in fields if key in shown})  # nothing included means everything
-        start = (int(query.get("page", "1")) - 1) * int(query["page_size"])
-        return 200, {"tasks": found[start : start + int(query["page_size"])], "total": len(found)}
+        size = min(int(query["page_size"]), self.largest_page)
+        start = (int(query.get("page", "1")) - 1) * size
+        if start and start >= len(found):
+            return 404, {"detail": "Invalid page."}
+        return 200, {"tasks": found[start : start + size], "total": len(found)}
 
     def _save_view(self, body: dict[str, Any]) -> Answer:
         self.views.append({"id": len(self.views) + 1, **body})

@@ -59,6 +59,23 @@ def test_lists_tasks_page_by_page(client: LabelStudioClient, fake: FakeLabelStud
     assert fake.calls == ["GET /api/tasks"] * 3
 
 
+@pytest.mark.parametrize("count", [0, 99, 100, 250])
+def test_lists_every_task_where_label_studio_gives_smaller_pages_than_asked_for(
+    client: LabelStudioClient, fake: FakeLabelStudio, count: int
+) -> None:
+    fake.largest_page = 100
+    fake.tasks = {number: {} for number in range(1, count + 1)}
+    fake.views = [{"id": 7, "project": 1, "tasks": list(fake.tasks)}]
+    assert [task.id for task in client.tasks(1)] == list(fake.tasks)
+    assert client.tasks_in_tab(1, 7) == list(fake.tasks)
+
+
+def test_an_answer_that_is_no_list_of_tasks_is_refused(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
+    fake.fail = lambda method, path: (200, {"status": "maintenance"})
+    with pytest.raises(LabelStudioError, match="not a TaskPage"):
+        list(client.annotated_tasks(1))
+
+
 def test_holds_one_page_at_a_time(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
     fake.tasks = {number: {} for number in range(1, 1201)}
     next(client.tasks(1))
