@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,9 +53,9 @@ def test_predict_preannotate_and_write_back_three_times_at_once(tmp_path: Path, 
 
         at_once([predict, preannotate] * 3)
         assert ledger.counts(1)[State.QUEUED] == len(TASKS)
-        for number in TASKS:
-            ledger.record(judged(number))
         keys = [Key(1, number, VERSION) for number in TASKS]
+        for order in ledger.orders(keys):
+            ledger.record(replace(judged(order.task.task), order=order))
 
         def publish() -> None:
             publishing = Publishing(ledger, client, lambda: 0, name="publisher")

@@ -66,8 +66,7 @@ def test_predict_answers_one_empty_list_per_task(
 
 def test_an_interactive_request_is_one_for_a_person_who_waits(client: FlaskClient, queue: FakeQueue) -> None:
     client.post("/predict", json=payload("predict"))
-    body = payload("predict_interactive")
-    body["tasks"][0]["id"] = 3
+    body = {**payload("predict_interactive"), "tasks": payload("predict")["tasks"][2:]}
     assert client.post("/predict", json=body).get_json() == {"results": [[]]}
     assert queue.waiting == [3, 1, 2]
 
