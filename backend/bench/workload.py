@@ -58,6 +58,11 @@ class Place:
             keys = [Key(self.project, task, VERSION) for task in tasks[start : start + BATCH]]
             publishing.write_back(keys)
 
+    def judge(self, tasks: Sequence[int]) -> None:
+        """Record a judgement of each of these tasks."""
+        for order in self.ledger.orders([Key(self.project, task, VERSION) for task in tasks]):
+            self.ledger.record(Outcome(order, judgement=judgement()))
+
     def take_in(self) -> None:
         """As `vrthinker preannotate` does."""
         for _taken in take_in(self.client, self.ledger, self.queue, VERSION, self.project):
@@ -80,8 +85,7 @@ def measure_project(client: LabelStudioClient, folder: Path, busy: Callable[[], 
         beyond = max(whole - listing, 0.0)
         yield Measure(f"preannotate of {TASKS:,} tasks", whole, "s")
         yield Measure("beyond the listing, per 1,000 tasks", beyond * 1000 / TASKS, "s", 1.0)
-        for task in tasks:
-            place.ledger.record(Outcome(Order(_pair(place.project, task), VERSION), judgement=judgement()))
+        place.judge(tasks)
         before = busy() + time.process_time()
         writing = _seconds(lambda: place.publish(tasks))
         worked = busy() + time.process_time() - before
@@ -98,7 +102,8 @@ def measure_project(client: LabelStudioClient, folder: Path, busy: Callable[[], 
 
 
 def _three_of_everything(place: Place, tasks: Sequence[int]) -> None:
-    raw = [{"id": task, "project": place.project, "data": _data(task)} for task in tasks]
+    listed = place.client.tasks(place.project)
+    raw = [{"id": task.id, "project": place.project, "data": dict(task.data)} for task in listed]
 
     def predict() -> None:
         LedgerIntake(place.ledger, place.queue, VERSION).accept(place.project, CONFIG, raw)
@@ -106,8 +111,7 @@ def _three_of_everything(place: Place, tasks: Sequence[int]) -> None:
     with ThreadPoolExecutor(2 * AT_ONCE) as pool:
         for done in [pool.submit(work) for work in (predict, place.take_in) for _ in range(AT_ONCE)]:
             done.result()
-    for task in tasks:
-        place.ledger.record(Outcome(Order(_pair(place.project, task), VERSION), judgement=judgement()))
+    place.judge(tasks)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for done in [pool.submit(place.publish, tasks) for _ in range(AT_ONCE)]:
             done.result()
