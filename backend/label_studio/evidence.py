@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OTHER: dict[VideoNumber, VideoNumber] = {1: 2, 2: 1}
 DEFAULT_FPS = 24.0
+HIGHEST_FPS = 1000.0  # no player counts faster; what claims to would be infinite in the end
 # Jumping to a number, the player rounds its time to this step and adds one.
 STEP_S = 0.002
 # Containers round the times of frames, to whole milliseconds in WebM: closer to a frame's edge is not safe.
@@ -30,14 +31,16 @@ MOST_NAMED = 4
 
 
 def player_fps(value: object) -> float:
-    """The rate that the player takes from a `frameRate`, as written or from the task; values below 1 are periods."""
+    """The rate that the player takes from a `frameRate`, as written or from the task; values below 1 are periods.
+
+    What is no rate, or none that a player could keep, stands for the player's own.
+    """
     try:
-        rate = float(value) if isinstance(value, (int, float, str)) else 0.0
-    except ValueError:
+        given = float(value) if isinstance(value, (int, float, str)) else 0.0
+    except (ValueError, OverflowError):
         return DEFAULT_FPS
-    if not 0 < rate < float("inf"):
-        return DEFAULT_FPS
-    return 1 / rate if rate < 1 else rate
+    rate = 1 / given if 0 < given < 1 else given
+    return rate if 1 <= rate <= HIGHEST_FPS else DEFAULT_FPS
 
 
 def player_frame(seconds: float, clip: Clip, rate: float) -> int:

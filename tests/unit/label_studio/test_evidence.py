@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.label_studio.evidence import Evidence, player_frame, spans
+from backend.label_studio.evidence import Evidence, player_fps, player_frame, spans
 from backend.reasoning.swap import merged
 from backend.types import Clip, VideoNumber
 from tests.unit.label_studio.judgements import ASK, DECIDE, judged
@@ -45,6 +45,18 @@ def shown(number: int, rate: float, fps: float) -> int:
 )
 def test_a_frame_is_named_by_the_number_that_shows_it(fps: float, rate: float, index: int, number: int) -> None:
     assert player_frame(index / fps, clip(200, fps), rate) == number
+
+
+@pytest.mark.parametrize(
+    ("told", "rate"),
+    [
+        *((24, 24), (29.97, 29.97), ("30", 30), (0.04, 25), (1, 1), (1000, 1000), (0.001, 1000)),
+        *((told, 24) for told in (0, -1, 1001, 0.0009, 1e-310, 1e308, 10**400, "1" + "0" * 400)),
+        *((told, 24) for told in ("fast", "", "nan", "inf", float("nan"), float("inf"), None, [30])),
+    ],
+)
+def test_only_a_rate_that_a_player_can_keep_is_taken_from_a_task(told: object, rate: float) -> None:
+    assert player_fps(told) == pytest.approx(rate)
 
 
 @given(st.integers(0, 600), st.sampled_from([8, 12, 15, 16, 23.976, 24, 25, 29.97, 30, 50, 60]))
