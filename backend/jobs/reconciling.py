@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from backend.errors import JobCrashedError, TaskError, WorkerLostError
 from backend.ledger import Key, State
+from backend.ledger.work import key_of
 from backend.log import line
 from backend.queue import Drop
-from backend.queue.names import JUDGE, PUBLISH, REPUBLISH, row_id
+from backend.queue.names import JUDGE, PUBLISH, REPUBLISH, place_in, row_id
 from backend.wire import Failure, Order, Outcome, from_json
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Reconciling:
         due = self.ledger.due()
         unpublished = self.ledger.unpublished(BATCH)
         live = self.rescue.live()
+        self._withdraw_given_up(live.judging - {_row(key) for key in due})
         enqueued = self._enqueue_missing(_missing(due, live.judging | live.publishing))
         republish = _missing(unpublished, live.publishing)
         self.queue.republish((key.project, key.task, key.model_version) for key in republish)
@@ -79,6 +81,14 @@ class Reconciling:
         paused = self.ledger.paused()
         if paused.everything or paused.projects:
             self.queue.withdraw_projects(None if paused.everything else paused.projects)
+
+    def _withdraw_given_up(self, suspects: frozenset[str]) -> None:
+        """What was cancelled while Redis was down, and came back with it; `suspects` are rows with a job, not due."""
+        places = [place for row in suspects if (place := place_in(f"{JUDGE}-{row}"))]
+        unwanted = [order for order in self.ledger.given_up(places) if _row(key_of(order)) in suspects]
+        withdrawn = self.queue.withdraw(unwanted[:BATCH])
+        if withdrawn:
+            logger.info(line("withdrawn", jobs=withdrawn))
 
     def _enqueue_missing(self, suspects: list[Key]) -> int:
         if not suspects:
@@ -127,8 +137,12 @@ class Reconciling:
             self.ledger.postpone([key], error)
 
 
+def _row(key: Key) -> str:
+    return row_id(key.project, key.task, key.model_version)
+
+
 def _missing(keys: Iterable[Key], live: frozenset[str]) -> list[Key]:
-    return [key for key in keys if row_id(key.project, key.task, key.model_version) not in live]
+    return [key for key in keys if _row(key) not in live]
 
 
 def _error(job: DroppedJob) -> TaskError:

@@ -57,13 +57,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
+# PostgreSQL counts on at each row that is entered, also where it is known; SQLite numbers none but INTEGER by itself.
+LARGE_ID = BigInteger().with_variant(Integer, "sqlite")
+
 # Written out, since SQLite uses a partial index only where a statement says the very same.
 IS_FAILED = text("state = 'failed'")
 
 work = Table(
     "work",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", LARGE_ID, primary_key=True),
     Column("project", BigInteger, nullable=False),
     Column("task", BigInteger, nullable=False),
     Column("model_version", String(255), nullable=False),

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 LONGEST_MESSAGE = 2000  # characters
 
 
 def sayable(message: str) -> str:
     """A message that every database takes and every page can show: no NUL, no half characters, not endless."""
     return message.encode("utf-8", "replace").decode().replace("\0", "")[:LONGEST_MESSAGE]
+
+
+def storable(value: Any) -> Any:  # noqa: ANN401  # JSON
+    """JSON with a question mark for each NUL and each half character in its texts: PostgreSQL looks into no other."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "?")
+    if isinstance(value, dict):
+        return {key: storable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [storable(each) for each in value]
+    return value

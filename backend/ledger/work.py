@@ -21,7 +21,7 @@ from backend.ledger.database import Database, outdate, upsert
 from backend.ledger.records import Entry, Key, State
 from backend.ledger.schema import annotation, comparison, work
 from backend.ledger.schema import judgement as judgements
-from backend.ledger.text import sayable
+from backend.ledger.text import sayable, storable
 from backend.types import Judgement, PairwiseTask
 from backend.wire import Failure, Order, from_json, to_json
 
@@ -176,8 +176,7 @@ class Work(Database):
         if row["state"] not in (State.QUEUED, State.FAILED) or row["judged_at"] is not None:
             return State(row["state"])
         now = self._clock()
-        body = to_json(judgement)
-        new = upsert(db, judgements).values(work_id=row["id"], body=body)
+        new = upsert(db, judgements).values(work_id=row["id"], body=storable(to_json(judgement)))
         db.execute(new.on_conflict_do_update(index_elements=["work_id"], set_={"body": new.excluded.body}))
         values = {"state": State.JUDGED, "judged_at": now, "not_before": now, "reason": "", "message": ""}
         db.execute(update(work).where(work.c.id == row["id"]).values(**values, updated_at=now))
@@ -221,6 +220,16 @@ class Work(Database):
                 found += [Order(task_of(row), row["model_version"], row["attempts"] + 1) for row in rows.mappings()]
         wanted = {key: number for number, key in enumerate(keys)}
         return sorted(found, key=lambda order: wanted[key_of(order)])
+
+    def given_up(self, places: Iterable[tuple[int, int]]) -> list[Order]:
+        """The orders of those tasks (project, task) that nobody wants judged any more, of every model version."""
+        wanted, found = sorted(set(places)), []
+        with self._read() as db:
+            for start in range(0, len(wanted), CHUNK):
+                chosen = tuple_(work.c.project, work.c.task).in_(wanted[start : start + CHUNK])
+                rows = db.execute(select(work).where(chosen, work.c.state == State.SKIPPED))
+                found += [Order(task_of(row), row["model_version"], row["attempts"] + 1) for row in rows.mappings()]
+        return found
 
     def requeue(self, project: int, *, model_version: str | None = None, reasons: Sequence[str] = ()) -> int:
         """Give failed tasks (with these reasons, or all) another chance; the answer is how many.

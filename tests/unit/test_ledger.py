@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
 from backend.errors import (
     LabelStudioError,
@@ -19,8 +21,9 @@ from backend.errors import (
     TaskDataError,
 )
 from backend.ledger import Annotation, ExportState, Key, Ledger, Project, State, Sync
+from backend.ledger.schema import judgement, work
 from backend.ledger.work import ENQUEUE_GRACE, LONGEST_PAUSE, is_blind, pause_after
-from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Verdict
+from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Turn, Verdict
 from backend.wire import Failure, Order, Outcome
 
 if TYPE_CHECKING:
@@ -67,8 +70,8 @@ def pair(task: int, project: int = 1) -> PairwiseTask:
 
 def judged(task: int = 1, attempt: int = 1, reasoning: str = "seen") -> Outcome:
     verdicts = {dimension: Verdict(Preference.VIDEO_1) for dimension in Dimension}
-    judgement = Judgement(VERSION, verdicts, reasoning, StopCondition.ANSWERED, False, (), (), ())
-    return Outcome(Order(pair(task), VERSION, attempt), judgement=judgement)
+    verdict = Judgement(VERSION, verdicts, reasoning, StopCondition.ANSWERED, False, (), (), ())
+    return Outcome(Order(pair(task), VERSION, attempt), judgement=verdict)
 
 
 def failed(task: int = 1, attempt: int = 1, *, retryable: bool, reason: str = "media") -> Outcome:
@@ -479,6 +482,16 @@ def test_a_message_that_no_database_takes_is_cleaned_and_cut(ledger: Ledger) -> 
     assert len(group.message) == 2000
 
 
+def test_a_judgement_holds_no_character_that_a_database_refuses_to_look_into(ledger: Ledger) -> None:
+    turn = Turn("TA\0=1 \ud83d", "answer", "", (), False, 1, 0, 1, 0.1)
+    outcome = judged(reasoning="half a smile \ud83d, and \0 \u00e9 \U0001f600")
+    assert outcome.judgement is not None
+    ledger.record(replace(outcome, judgement=replace(outcome.judgement, turns=(turn,))))
+    kept = ledger.judgement(key())
+    assert kept is not None
+    assert (kept.reasoning, kept.turns[0].reply) == ("half a smile ?, and ? \u00e9 \U0001f600", "TA?=1 ?")
+
+
 def test_one_project_at_a_time_is_due_for_a_sync(ledger: Ledger, clock: SteppedClock) -> None:
     minute = timedelta(minutes=1)
     assert ledger.begin_sync(minute) is None
@@ -523,6 +536,12 @@ def test_only_a_sync_brings_a_deleted_annotation_back(ledger: Ledger) -> None:
     assert ledger.annotation_ids(1) == set()
     ledger.remember_annotation(note(1, minute=1, origin="sync"))
     assert ledger.annotation_ids(1) == {1}
+
+
+def test_postgresql_has_room_for_rows_that_are_entered_again_and_again() -> None:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy types it not yet
+    assert "id BIGSERIAL" in str(CreateTable(work).compile(dialect=dialect))
+    assert "work_id BIGINT" in str(CreateTable(judgement).compile(dialect=dialect))
 
 
 def test_a_database_of_another_schema_version_is_refused(url: str, ledger: Ledger) -> None:

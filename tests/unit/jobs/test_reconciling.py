@@ -31,10 +31,15 @@ class Redis:
     jobs: LiveJobs = field(default_factory=lambda: LiveJobs(frozenset(), frozenset()))
     workers: set[str] = field(default_factory=lambda: {PUBLISHER})
     enqueued: list[Order] = field(default_factory=list)
+    withdrawn: list[Order] = field(default_factory=list)
     republished: list[tuple[int, int, str]] = field(default_factory=list)
 
     def enqueue(self, orders: Sequence[Order]) -> None:
         self.enqueued += orders
+
+    def withdraw(self, orders: Sequence[Order]) -> int:
+        self.withdrawn += orders
+        return len(orders)
 
     def republish(self, rows: Iterator[tuple[int, int, str]]) -> None:
         self.republished += rows
@@ -69,6 +74,16 @@ def test_only_rows_without_a_job_are_put_back(desk: Desk) -> None:
     assert reconcile(desk, redis) == Repairs(enqueued=1, republished=1)
     assert redis.enqueued == [order(2)]
     assert redis.republished == [(1, 4, VERSION)]
+
+
+def test_what_was_cancelled_while_redis_was_down_is_taken_off_the_queue(desk: Desk) -> None:
+    desk.ledger.enter([order(1).task, order(2).task], "another version")
+    desk.ledger.cancel(1)
+    desk.ledger.enter([order(1).task, order(2).task], VERSION)
+    rows = [row_id(1, 1, "another version"), *(row_id(1, task, VERSION) for task in (1, 2, 3))]
+    redis = Redis(jobs=LiveJobs(frozenset(rows), frozenset()))
+    reconcile(desk, redis)
+    assert redis.withdrawn == [order(1, "another version")]
 
 
 def test_an_outcome_on_its_way_is_not_judged_again(desk: Desk) -> None:
