@@ -112,16 +112,24 @@ class LedgerIntake:
         return [[] for _ in tasks]
 
     def take(
-        self, project: int | None, label_config: str, tasks: Sequence[object], *, opened: bool, again: bool = True
+        self,
+        project: int | None,
+        label_config: str,
+        tasks: Sequence[object],
+        *,
+        opened: bool,
+        first: bool = False,
+        again: bool = True,
     ) -> Accepted:
-        """The same for tasks that nobody waits to have answered; `opened` puts them before all others.
+        """The same for tasks that nobody waits to have answered.
 
-        Cancelled tasks are entered anew, unless nobody asked for them `again`.
+        `opened` puts all of them before all others, `first` only those that are new, in their order. Cancelled tasks
+        are entered anew, unless nobody asked for them `again`.
         """
         good, rejected = self._sort(self._layout(label_config), project, tasks)
         new = self._ledger.enter(good, self._model_version, again=again)
         try:
-            self._queue_up(good, new, opened=opened)
+            self._queue_up(good, new, opened=opened, first=first)
         except QueueError as error:
             # The rows are there: reconciling enqueues them as soon as Redis is back.
             logger.warning(line("queued in the ledger only", project=project, tasks=len(new), message=error))
@@ -188,15 +196,16 @@ class LedgerIntake:
             rejected[NO_ID] = nowhere
         return good, rejected
 
-    def _queue_up(self, tasks: Sequence[PairwiseTask], new: Sequence[PairwiseTask], *, opened: bool) -> None:
+    def _queue_up(
+        self, tasks: Sequence[PairwiseTask], new: Sequence[PairwiseTask], *, opened: bool, first: bool
+    ) -> None:
         paused = self._ledger.paused()
-        if opened:
-            for project in {task.project for task in tasks if paused.covers(task.project)}:
-                self._ledger.hurry(
-                    project, [task.task for task in tasks if task.project == project], self._model_version
-                )
+        urgent = tasks if opened else new if first else ()
+        for project in {task.project for task in urgent if paused.covers(task.project)}:
+            chosen = [task.task for task in urgent if task.project == project]
+            self._ledger.hurry(project, chosen, self._model_version)
         new = [task for task in new if not paused.covers(task.project)]  # reconciling enqueues the others in time
-        self._queue.enqueue([Order(task, self._model_version) for task in new], at_front=opened)
+        self._queue.enqueue([Order(task, self._model_version) for task in new], at_front=opened or first)
         if opened:
             entered = set(new)
             waiting = [Order(task, self._model_version) for task in tasks if task not in entered]

@@ -81,7 +81,8 @@ def take_in(
     """Queue the project's tasks that are not known under this version, at most `limit` new ones; totals per batch.
 
     Just as /predict takes tasks in, so that asking twice, in both ways, or again after an interruption queues each
-    task once. Holds one batch at a time. With `priority` they go before everything that waits.
+    task once. Holds one batch at a time. With `priority` the new ones go before everything that waits,
+    each batch before those that came earlier.
 
     Raises:
         LabelConfigError: no task of this project can be judged; nothing was queued.
@@ -105,7 +106,7 @@ def take_in(
             if not new + known + rejected.total() and not selection.everything:
                 _require_match(client, project, selection, ids)
             return
-        accepted = intake.take(project, shown.label_config, batch, opened=priority)
+        accepted = intake.take(project, shown.label_config, batch, opened=False, first=priority)
         new, known = new + accepted.new, known + accepted.known
         rejected.update(accepted.rejected)
         yield Taken(new, known, dict(rejected))

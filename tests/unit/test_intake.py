@@ -83,6 +83,19 @@ def test_a_selection_of_tasks_waits_in_line(intake: LedgerIntake, queue: FakeQue
     assert queue.waiting == [1, 2, 3, 4]
 
 
+def test_with_priority_the_new_tasks_alone_go_first_and_in_their_order(
+    intake: LedgerIntake, queue: FakeQueue, ledger: Ledger
+) -> None:
+    intake.take(7, CONFIG, [task(1), task(2), task(3)], opened=False)
+    intake.take(7, CONFIG, [task(2), task(4), task(3), task(5)], opened=False, first=True)
+    assert queue.waiting == [4, 5, 1, 2, 3]
+    ledger.pause(7)
+    intake.take(7, CONFIG, [task(2), task(6)], opened=False, first=True)
+    assert ledger.due() == []
+    ledger.resume(7)
+    assert ledger.due() == [Key(7, 6, VERSION)]
+
+
 def test_a_task_that_waits_already_goes_first_when_it_is_opened(intake: LedgerIntake, queue: FakeQueue) -> None:
     intake.accept(7, CONFIG, [task(1), task(2), task(3)])
     intake.accept(7, CONFIG, [task(3)])
