@@ -58,6 +58,8 @@ class PublishWorker(SteadyWorker):
             self._reconciling.run()
         except VRThinkerError as error:
             logger.warning(line("not reconciled", error=error))
+        except Exception:  # RQ would end this worker, and the next one would meet the same
+            logger.exception(line("not reconciled"))
 
 
 def run_publisher(settings: Settings) -> None:

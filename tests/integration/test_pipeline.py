@@ -161,7 +161,7 @@ def test_a_task_deleted_meanwhile_is_skipped_with_the_reason(stack: Stack) -> No
     stack.publisher()
     stack.enter(pair(1), pair(2))
     wait_for(stack.settled)
-    assert (stack.state(1), reason(stack, 1)) == (State.SKIPPED, "label_studio_not_found")
+    assert (stack.state(1), reason(stack, 1)) == (State.SKIPPED, "task_deleted")
     assert stack.state(2) is State.PUBLISHED
 
 
