@@ -66,6 +66,7 @@ def examine(
     yield redis_keeps_jobs(queue)
     yield redis_evicts_nothing(queue)
     yield from workers_beat(queue, model_version(settings), datetime.now(UTC))
+    yield orders_have_workers(queue)
     yield web_answers(web_url, settings)
     if project is None:
         return
@@ -156,12 +157,27 @@ def workers_beat(queue: WorkQueue, version: str, now: datetime) -> Iterator[Find
 
 
 def versions_equal(judges: Sequence[WorkerInfo], version: str) -> Finding:
-    """Whether every worker has the model version that is asked for; one of another version refuses the work."""
-    others = sorted({one.model_version for one in judges} - {version})
+    """Whether a worker has the model version that is asked for; those of another version leave its orders alone."""
+    versions = {one.model_version for one in judges}
+    others = sorted(versions - {version})
     said = f"{version} here, {', '.join(others)} in workers" if others else f"{version} everywhere"
+    if others and version in versions:
+        said = f"{version} here and in workers; {', '.join(others)} in others"
     return _finding(
-        "model version", not others, said, "Start all processes with the same MODEL* and CONTRACT settings."
+        "model version", version in versions, said, "Start all processes with the same MODEL* and CONTRACT settings."
     )
+
+
+def orders_have_workers(queue: WorkQueue) -> Finding:
+    """Whether a worker lives for each model version that orders wait for; without one they wait for ever."""
+    name = "waiting orders"
+    advice = "Start vrthinker worker with the settings of that version, or give them up: vrthinker cancel PROJECT."
+    with _caught(name, MEND_REDIS) as caught:
+        without = queue.counts().without_worker(queue.workers())
+        told = ", ".join(f"{count} for {version}" for version, count in without.items())
+        said = f"no worker is alive for these: {told}" if without else "none waits for a version without a worker"
+        return _finding(name, not without, said, advice)
+    return caught[0]
 
 
 def gpus_have_room(judges: Sequence[WorkerInfo]) -> Finding:

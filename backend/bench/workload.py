@@ -97,7 +97,7 @@ def measure_project(client: LabelStudioClient, folder: Path, busy: Callable[[], 
         _three_of_everything(place, tasks)
         name = f"the same of {TRIGGERED} after {AT_ONCE} x /predict, preannotate and write-back at once"
         yield Measure(name, _wrong(client, place.project), "tasks", 0.5)
-        waiting = len(place.queue.judging.get_job_ids())
+        waiting = len(place.queue.judging(VERSION).get_job_ids())
         yield Measure("orders in the queue for them beyond one each", abs(waiting - TRIGGERED), "orders", 0.5)
 
 

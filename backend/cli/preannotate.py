@@ -12,7 +12,7 @@ import typer
 from backend.bootstrap import connect_label_studio, open_ledger
 from backend.cli.arguments import FIRST_PROJECT, AsJson, Project
 from backend.cli.exits import ExitCode
-from backend.errors import NoMatchError, SettingsError, VRThinkerError
+from backend.errors import NoMatchError, QueueError, SettingsError, VRThinkerError
 from backend.settings import load_settings
 from backend.version import model_version
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from backend.preannotate import Standing, Taken
     from backend.queue import WorkQueue
+    from backend.settings import Settings
 
 INTERRUPTED = 130
 POLL_S = 1.0
@@ -151,7 +152,8 @@ def status(
     """  # noqa: D301  # \b keeps the help's line breaks
     from backend.preannotate import standings
 
-    ledger = open_ledger(load_settings())
+    settings = load_settings()
+    ledger = open_ledger(settings)
     try:
         found, place = standings(ledger, project), ledger.place
     finally:
@@ -162,8 +164,26 @@ def status(
         typer.echo(json.dumps([_plain(one) for one in found], ensure_ascii=False))
     elif found:
         _show(found)
+        _warn_about_orders(settings)
     else:
         typer.echo(f"Nothing was queued yet in {place}. Queue a project: vrthinker preannotate PROJECT.")
+
+
+def _warn_about_orders(settings: Settings) -> None:
+    """Say which model versions tasks of any project wait for in vain; the counts above need no Redis, and stand."""
+    from rich.console import Console
+
+    from backend.queue import WorkQueue
+
+    console, queue = Console(stderr=True), WorkQueue.connect(settings)
+    try:
+        for version, count in queue.counts().without_worker(queue.workers()).items():
+            what = f"{count} tasks wait for version {version}, and no worker of it is alive"
+            _say(console, f"{what}: start vrthinker worker with its settings, or vrthinker cancel PROJECT.")
+    except QueueError as error:
+        _say(console, f"Whether workers are alive is not known. {error}")
+    finally:
+        queue.connection.close()
 
 
 def _say(console: Console, text: str) -> None:

@@ -1,6 +1,7 @@
 """What jobs are called: `<name>-<project>-<task>-<digest of the model version>`.
 
-So a job can be found by its task, and entering one twice leaves one job.
+So a job can be found by its task, and entering one twice leaves one job. Orders wait in a queue per model version,
+`judge:<model version>`, so that a worker takes those of its own version only.
 """
 
 from __future__ import annotations
@@ -15,9 +16,25 @@ if TYPE_CHECKING:
 JUDGE = "judge"
 PUBLISH = "publish"
 REPUBLISH = "republish"
-
+OF = ":"  # in no model version, and in no job's id
 
 ALIVE = "vrthinker:alive:"
+
+
+def judge_queue(model_version: str) -> str:
+    """The name of the queue in which orders for a model version wait."""
+    return f"{JUDGE}{OF}{model_version}"
+
+
+def version_in(queue: str) -> str | None:
+    """The model version in a queue's name, None where it is no queue of orders."""
+    role, of, version = queue.partition(OF)
+    return version if role == JUDGE and of else None
+
+
+def role_in(queue: str) -> str:
+    """What a worker of the queue does: `JUDGE` or `PUBLISH`."""
+    return queue.partition(OF)[0]
 
 
 def alive_key(worker: str) -> str:

@@ -55,12 +55,12 @@ class Rescue:
     """Finds what was lost. Finding it is RQ's own doing: heartbeats, registries, the intermediate queue."""
 
     def __init__(self, queue: WorkQueue) -> None:
-        self._queues = (queue.judging, queue.publishing)
+        self._queue = queue
         self._connection = queue.connection
 
     def dropped(self) -> Iterator[DroppedJob]:
         """Jobs whose worker died or which raised; each stays until it is settled."""
-        for queue in self._queues:
+        for queue in self._queues():
             with mapped_errors():
                 queue.started_job_registry.cleanup()  # moves jobs without a heartbeat to the failed ones
                 ids = queue.failed_job_registry.get_job_ids(cleanup=False)
@@ -75,7 +75,7 @@ class Rescue:
 
     def settle(self, dropped: DroppedJob) -> None:
         """Remove every trace of a job, so that one of the same id starts afresh."""
-        for queue in self._queues:
+        for queue in self._queues():
             self._forget(queue, dropped.id)
 
     def live(self) -> LiveJobs:
@@ -83,8 +83,11 @@ class Rescue:
 
         The places are read in the order in which a job passes them, so a job that moves on meanwhile is not missed.
         """
-        judging, publishing = (frozenset(row_in(job) for job in self._places(queue)) for queue in self._queues)
-        return LiveJobs(judging, publishing)
+        judging = frozenset(row_in(job) for queue in self._queue.all_judging() for job in self._places(queue))
+        return LiveJobs(judging, frozenset(row_in(job) for job in self._places(self._queue.publishing)))
+
+    def _queues(self) -> list[Queue]:
+        return [*self._queue.all_judging(), self._queue.publishing]
 
     def _places(self, queue: Queue) -> list[str]:
         with mapped_errors():

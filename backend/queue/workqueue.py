@@ -5,9 +5,8 @@ A judge job carries an order, a publish job an outcome, a republish job just a r
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +17,27 @@ from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 from rq.utils import as_text
-from rq.worker.base import BaseWorker
 from rq.worker_registration import get_keys
 
 from backend.errors import QueueError, SettingsError
-from backend.queue.names import ALIVE, JUDGE, PUBLISH, REPUBLISH, alive_key, job_id, judge_id, place_in
+from backend.queue.names import (
+    ALIVE,
+    JUDGE,
+    PUBLISH,
+    REPUBLISH,
+    alive_key,
+    job_id,
+    judge_id,
+    judge_queue,
+    version_in,
+)
+from backend.queue.records import QueueCounts, name_of, worker_of
 from backend.wire import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from backend.queue.records import WorkerInfo
     from backend.settings import Settings
     from backend.wire import Order, Outcome
 
@@ -59,52 +69,12 @@ return withdrawn
 """
 
 
-@dataclass(frozen=True, slots=True)
-class QueueCounts:
-    """How many jobs wait and run right now."""
-
-    judge_waiting: int
-    judging: int
-    publish_waiting: int
-    publishing: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """One live worker process. `role` is its queue; `tasks` are those that it has now, each a project and a task.
-
-    `memory_free` and `memory_total` are its GPU's, in bytes, as of its latest job; None without one of its own.
-    `project` and `task` are the first of `tasks`, None where there is none.
-    """
-
-    name: str
-    role: str
-    state: str
-    model_version: str
-    device: str
-    tasks: tuple[tuple[int, int], ...]
-    started: datetime | None
-    heartbeat: datetime | None
-    memory_free: int | None = None
-    memory_total: int | None = None
-
-    @property
-    def project(self) -> int | None:
-        """Of the first task."""
-        return self.tasks[0][0] if self.tasks else None
-
-    @property
-    def task(self) -> int | None:
-        """The first task."""
-        return self.tasks[0][1] if self.tasks else None
-
-
 class WorkQueue:
     """The queues behind one Redis. Every method raises `QueueError` when Redis cannot be used."""
 
     def __init__(self, connection: Redis, *, judge_timeout_s: int) -> None:
         self.connection = connection
-        self.judging = Queue(JUDGE, connection=connection, serializer=JSONSerializer, default_timeout=judge_timeout_s)
+        self._judge_timeout_s = judge_timeout_s
         self.publishing = Queue(
             PUBLISH, connection=connection, serializer=JSONSerializer, default_timeout=PUBLISH_TIMEOUT_S
         )
@@ -127,10 +97,30 @@ class WorkQueue:
         connection = _connect(settings, retry=patient, socket_connect_timeout=5.0)
         return cls(connection, judge_timeout_s=settings.job_timeout_s)
 
+    def judging(self, model_version: str) -> Queue:
+        """The queue of the orders for one model version."""
+        return Queue(
+            judge_queue(model_version),
+            connection=self.connection,
+            serializer=JSONSerializer,
+            default_timeout=self._judge_timeout_s,
+        )
+
+    def all_judging(self) -> list[Queue]:
+        """The queues of every model version that has or had orders or a worker, by name."""
+        with mapped_errors():
+            keys = [as_text(key) for key in self.connection.smembers(Queue.redis_queues_keys)]
+        names = sorted(key.removeprefix(Queue.redis_queue_namespace_prefix) for key in keys)
+        versions = [version_in(name) for name in names]
+        return [self.judging(version) for version in versions if version is not None]
+
     def enqueue(self, orders: Iterable[Order], *, at_front: bool = False) -> None:
-        """Have these orders judged, in this order; `at_front` before everything that waits."""
-        jobs = {judge_id(order.task, order.model_version): (to_json(order),) for order in orders}
-        self._push(self.judging, JUDGE, jobs, at_front=at_front)
+        """Have these orders judged, in this order; `at_front` before everything that waits for their version."""
+        jobs: dict[str, dict[str, tuple[Any, ...]]] = defaultdict(dict)
+        for order in orders:
+            jobs[order.model_version][judge_id(order.task, order.model_version)] = (to_json(order),)
+        for version, of_version in jobs.items():
+            self._push(self.judging(version), JUDGE, of_version, at_front=at_front)
 
     def promote(self, orders: Iterable[Order]) -> int:
         """Put those of the orders that wait before all others; the answer is how many did.
@@ -140,10 +130,10 @@ class WorkQueue:
         moved = 0
         with mapped_errors():
             for order in orders:
-                name = judge_id(order.task, order.model_version)
-                if self.judging.remove(name):
+                name, queue = judge_id(order.task, order.model_version), self.judging(order.model_version)
+                if queue.remove(name):
                     # Were this process to die right here, reconciling would miss the job and enqueue it again.
-                    self.judging.push_job_id(name, at_front=True)
+                    queue.push_job_id(name, at_front=True)
                     moved += 1
         return moved
 
@@ -152,9 +142,9 @@ class WorkQueue:
         withdrawn = 0
         with mapped_errors():
             for order in orders:
-                name = judge_id(order.task, order.model_version)
-                if self.judging.remove(name):
-                    self.connection.delete(self.judging.job_class.key_for(name))
+                name, queue = judge_id(order.task, order.model_version), self.judging(order.model_version)
+                if queue.remove(name):
+                    self.connection.delete(queue.job_class.key_for(name))
                     withdrawn += 1
         return withdrawn
 
@@ -165,7 +155,10 @@ class WorkQueue:
             return 0
         with mapped_errors():
             script = self.connection.register_script(WITHDRAW)
-            return int(script(keys=[self.judging.key], args=[self.judging.job_class.key_for(""), *begins]))
+            return sum(
+                int(script(keys=[queue.key], args=[queue.job_class.key_for(""), *begins]))
+                for queue in self.all_judging()
+            )
 
     def publish(self, outcome: Outcome) -> None:
         """Hand what came of an order to the publisher."""
@@ -178,11 +171,16 @@ class WorkQueue:
 
     def counts(self) -> QueueCounts:
         """What waits and what runs."""
+        judging = self.all_judging()
         with mapped_errors(), self.connection.pipeline(transaction=False) as pipe:
-            for queue in (self.judging, self.publishing):
+            for queue in (*judging, self.publishing):
                 pipe.llen(queue.key)
                 pipe.zcard(queue.started_job_registry.key)
-            return QueueCounts(*pipe.execute())
+            answers = pipe.execute()
+        *waiting, publish_waiting = answers[::2]
+        *running, publishing = answers[1::2]
+        versions = (version_in(queue.name) or "" for queue in judging)
+        return QueueCounts(dict(zip(versions, waiting, strict=True)), sum(running), publish_waiting, publishing)
 
     def alive(self) -> set[str]:
         """The names of the workers whose heart beats."""
@@ -194,12 +192,12 @@ class WorkQueue:
         with mapped_errors(), self.connection.pipeline(transaction=False) as pipe:
             keys = sorted(get_keys(connection=self.connection))
             for key in keys:
-                pipe.exists(alive_key(_name(key)))
+                pipe.exists(alive_key(name_of(key)))
                 pipe.hgetall(key)
                 pipe.smembers(f"{key}:executions")
             answers = pipe.execute()
         states = zip(keys, answers[::3], answers[1::3], answers[2::3], strict=True)
-        found = [_worker(key, fields, running) for key, alive, fields, running in states if alive and fields]
+        found = [worker_of(key, fields, running) for key, alive, fields, running in states if alive and fields]
         return sorted(found, key=lambda worker: (worker.role != JUDGE, worker.name))
 
     def _push(self, queue: Queue, name: str, jobs: Mapping[str, tuple[Any, ...]], *, at_front: bool = False) -> None:
@@ -233,32 +231,3 @@ def _connect(settings: Settings, **options: Any) -> Redis:  # noqa: ANN401  # th
         return Redis.from_url(settings.redis_url.get_secret_value(), health_check_interval=30, **options)
     except ValueError as error:
         raise SettingsError(f"REDIS_URL cannot be used: {error} Try redis://127.0.0.1:6379/0.") from None
-
-
-def _worker(key: str, fields: Mapping[bytes, bytes], running: Iterable[bytes]) -> WorkerInfo:
-    """From the hash that RQ keeps per worker, with what our workers add to it."""
-    text = {name.decode(): value.decode() for name, value in fields.items()}
-    return WorkerInfo(
-        name=_name(key),
-        role=text.get("queues", ""),
-        state=text.get("state", ""),
-        model_version=text.get("model_version", ""),
-        device=text.get("device", ""),
-        tasks=tuple(sorted(place for job in running if (place := place_in(job.decode())))),
-        started=_time(text.get("birth")),
-        heartbeat=_time(text.get("last_heartbeat")),
-        memory_free=_bytes(text.get("memory_free")),
-        memory_total=_bytes(text.get("memory_total")),
-    )
-
-
-def _name(key: str) -> str:
-    return key.removeprefix(BaseWorker.redis_worker_namespace_prefix)
-
-
-def _bytes(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if not text else datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)

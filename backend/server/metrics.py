@@ -181,4 +181,12 @@ class Recorded(Collector):
         alive = GaugeMetricFamily("vrthinker_workers", "Live workers.", labels=["role", "model_version"])
         for (role, version), count in Counted((worker.role, worker.model_version) for worker in workers).items():
             alive.add_metric([role, version], count)
-        return [jobs, alive]
+        lonely = GaugeMetricFamily(
+            "vrthinker_jobs_without_worker",
+            "Jobs that wait to be judged by a model version of which no worker is alive.",
+            labels=["model_version"],
+        )
+        without = counts.without_worker(workers)
+        for version in counts.waiting:
+            lonely.add_metric([version], without.get(version, 0))
+        return [jobs, alive, lonely]

@@ -178,11 +178,17 @@ class StatusPage:
 
     def _workers(self, notices: list[str]) -> tuple[QueueCounts | None, Sequence[WorkerInfo]]:
         try:
-            return self._queue.counts(), self._queue.workers()
+            counts, workers = self._queue.counts(), self._queue.workers()
         except QueueError as error:
             logger.warning(line("not shown", part="redis", message=error))
             notices.append("Redis cannot be reached: nothing is judged until it is back. Queued tasks are kept.")
             return None, ()
+        for version, count in counts.without_worker(workers).items():
+            notices.append(
+                f"{count} tasks wait for model version {version}, and no worker of it is alive. Start vrthinker worker "
+                "with its settings, or give them up with vrthinker cancel."
+            )
+        return counts, workers
 
 
 def _ago(moment: datetime | None, now: datetime) -> str:

@@ -72,7 +72,7 @@ def judge_until_stopped(settings: Settings, engine: Engine, *, device: str) -> N
     )
     facts = {"model_version": version, "device": device}
     worker = ParallelWorker(
-        queue.judging,
+        queue.judging(version),
         {JUDGE: judging.judge},
         places=places_for(settings.batch),
         maintenance_interval_s=MAINTENANCE_S,

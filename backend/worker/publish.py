@@ -41,7 +41,7 @@ class PublishWorker(SteadyWorker):
         self, queue: WorkQueue, publishing: Publishing, reconciling: Reconciling, *, interval_s: float, name: str
     ) -> None:
         """`interval_s` is how often to reconcile, in seconds; `name` is one of `worker_name`."""
-        self._queues = (queue.judging, queue.publishing)
+        self._queue = queue
         self._publishing = publishing
         self._reconciling = reconciling
         handlers: dict[str, Callable[..., None]] = {PUBLISH: publishing.publish, REPUBLISH: publishing.republish}
@@ -50,10 +50,10 @@ class PublishWorker(SteadyWorker):
     def run_maintenance_tasks(self) -> None:
         """RQ's own, then ours. What is down now may be up next time."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # RQ types it not yet
-        for queue in self._queues:
-            # RQ does this under a lock that a killed worker would hold for a quarter of an hour.
-            queue.intermediate_queue.cleanup(self, queue)
         try:
+            for queue in (*self._queue.all_judging(), self._queue.publishing):
+                # RQ does this under a lock that a killed worker would hold for a quarter of an hour.
+                queue.intermediate_queue.cleanup(self, queue)
             self._publishing.flush()
             self._reconciling.run()
         except VRThinkerError as error:

@@ -190,6 +190,7 @@ class SteadyWorker(SimpleWorker):
                     self.heartbeat(pipeline=pipe)
                     pipe.hset(self.key, mapping=self.serialize())
                     register(self, pipe)
+                    pipe.sadd(self.queues[0].redis_queues_keys, self.queues[0].key)  # what runs here is found by it
                     pipe.set(alive_key(self.name), 1, ex=self.beat_ttl_s)
                     pipe.execute()
             except (RedisError, OSError) as error:

@@ -129,7 +129,7 @@ def busy(site: Site) -> Iterator[Site]:
         site.answer(number, dict.fromkeys(("ta", "mq", "oa"), opinions[number % 4]) | {"vq": opinions[number % 3]})
     facts = {"model_version": site.version, "device": "cuda:0 NVIDIA A100-SXM4-40GB"}
     memory = {"memory_free": "21300000000", "memory_total": "42300000000"}
-    judging, publishing = site.queue.judging, site.queue.publishing
+    judging, publishing = site.queue.judging(site.version), site.queue.publishing
     workers = [
         SteadyWorker(
             judging, {}, maintenance_interval_s=60, facts=facts, measure=lambda: memory, name="gpu-box-811-5c1e07"
@@ -206,7 +206,7 @@ def test_the_retry_button_works_without_javascript(browser: Browser, busy: Site)
     page.locator("dd").first.wait_for()
     assert page.locator("dd").all_inner_texts() == ["19", "0", "20", "1", "0"]
     assert page.url == f"{busy.url}/"
-    wait_for(lambda: len(busy.queue.judging.get_job_ids()) >= 2)
+    wait_for(lambda: len(busy.queue.judging(busy.version).get_job_ids()) >= 2)
     page.context.close()
 
 

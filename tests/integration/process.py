@@ -54,7 +54,7 @@ def run_judge_with_doubles(settings: Settings, seconds: float, kind: type[Parall
     )
     facts = {"model_version": model_version(settings), "device": "test double"}
     worker = kind(
-        queue.judging,
+        queue.judging(model_version(settings)),
         {JUDGE: judging.judge},
         places=places_for(settings.batch),
         maintenance_interval_s=settings.reconcile_interval_s,

@@ -70,7 +70,7 @@ def test_a_stopped_worker_hands_its_task_back_without_counting_a_try(stack: Stac
     wait_for(lambda: busy(stack))
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(LONGEST_WAIT_S) == 0
-    assert [job.split("-")[2] for job in stack.queue.judging.get_job_ids()] == ["1", "2"]
+    assert [job.split("-")[2] for job in stack.queue.judging(stack.version).get_job_ids()] == ["1", "2"]
     assert not busy(stack)
     assert stack.queue.workers() == []
     stack.judge()
@@ -152,12 +152,12 @@ def test_workers_outlive_a_redis_that_is_away_for_a_while(stack: Stack) -> None:
 
 
 def test_a_job_of_another_kind_in_our_queue_is_removed_and_stops_nothing(stack: Stack) -> None:
-    stack.queue.judging.enqueue("os.system", "true", job_id="stranger")
+    stack.queue.judging(stack.version).enqueue("os.system", "true", job_id="stranger")
     stack.judge()
     stack.publisher()
     stack.enter(pair(1))
     wait_for(stack.settled)
-    wait_for(lambda: not stack.queue.judging.failed_job_registry.get_job_ids(cleanup=False))
+    wait_for(lambda: not stack.queue.judging(stack.version).failed_job_registry.get_job_ids(cleanup=False))
     assert "There is no job 'os.system' here" in stack.log()
 
 

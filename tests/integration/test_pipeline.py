@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
+from rq import Queue
 
 from backend.errors import QueueError
 from backend.ledger import Key, Ledger, Project, State
 from backend.queue import WorkQueue
-from backend.wire import Order
+from backend.queue.names import JUDGE, judge_id
+from backend.wire import Order, to_json
 from tests.integration.conftest import pair, published_once, wait_for
 from tests.integration.doubles import label_config
 
@@ -66,7 +69,7 @@ def test_a_task_that_someone_opened_goes_first(stack: Stack) -> None:
     stack.enter(*(pair(task) for task in range(1, 6)))
     assert stack.queue.promote([Order(pair(4), stack.version), Order(pair(99), stack.version)]) == 1
     stack.queue.enqueue([Order(pair(98), stack.version), Order(pair(97), stack.version)], at_front=True)
-    waiting = [job.split("-")[2] for job in stack.queue.judging.get_job_ids()]
+    waiting = [job.split("-")[2] for job in stack.queue.judging(stack.version).get_job_ids()]
     assert waiting == ["98", "97", "4", "1", "2", "3", "5"]
 
 
@@ -111,10 +114,29 @@ def test_a_video_that_cannot_be_had_right_now_is_tried_again_and_then_given_up(
     assert (entry.state, entry.reason, entry.attempts) == (State.FAILED, "media_unavailable", 2)
 
 
-def test_an_order_for_another_model_version_is_refused(stack: Stack) -> None:
+def test_orders_for_another_model_version_wait_for_its_worker_and_it_judges_them(stack: Stack) -> None:
+    other = stack.judge(MODEL_REVISION="2")
+    stack.publisher()
+    wait_for(lambda: len(stack.queue.workers()) == 2)
+    stack.enter(*(pair(task) for task in range(1, 6)))
+    time.sleep(3)  # several times the worker's and the publisher's rounds
+    assert {stack.state(task) for task in range(1, 6)} == {State.QUEUED}
+    assert stack.queue.counts().without_worker(stack.queue.workers()) == {stack.version: 5}
+    stack.judge()
+    wait_for(stack.settled)
+    assert published_once(stack, range(1, 6))
+    assert stack.queue.counts().without_worker(stack.queue.workers()) == {}
+    assert other.poll() is None
+
+
+def test_an_order_in_the_queue_of_another_model_version_is_refused(stack: Stack) -> None:
+    """Only by a mistake; a judgement of the wrong version would be worse than none."""
+    stack.ledger.enter([pair(1)], stack.version)
+    order = to_json(Order(pair(1), stack.version))
+    wrong = stack.queue.judging(stack.version.replace("double-1", "double-2"))
+    wrong.enqueue_many([Queue.prepare_data(JUDGE, (order,), job_id=judge_id(pair(1), stack.version))])
     stack.judge(MODEL_REVISION="2")
     stack.publisher()
-    stack.enter(pair(1))
     wait_for(stack.settled)
     assert reason(stack, 1) == "version_mismatch"
 
@@ -212,7 +234,7 @@ def test_the_same_request_three_times_at_once_makes_one_job_per_task(stack: Stac
     for thread in threads:
         thread.join()
     assert stack.queue.counts().judge_waiting == 100
-    assert len(set(stack.queue.judging.get_job_ids())) == 100
+    assert len(set(stack.queue.judging(stack.version).get_job_ids())) == 100
 
 
 def test_logs_hold_one_line_per_job_and_no_secret(stack: Stack) -> None:

@@ -83,10 +83,10 @@ def test_the_reason_of_a_refusal_travels_in_the_status_line(web: Web) -> None:
     assert "no choices for VQ (visual quality)" in answer.reason_phrase
 
 
-def test_a_task_that_is_opened_is_judged_first(web: Web) -> None:
+def test_a_task_that_is_opened_is_judged_first(web: Web, version: str) -> None:
     web.client.post("/predict", json=request(5))
     web.client.post("/predict", json={**request(5), "tasks": [task(4)]})
-    order = [job.split("-")[2] for job in web.queue.judging.get_job_ids()]
+    order = [job.split("-")[2] for job in web.queue.judging(version).get_job_ids()]
     assert order == ["4", "1", "2", "3", "5"]
 
 
@@ -94,7 +94,8 @@ def test_what_is_asked_for_three_times_at_once_is_queued_once(web: Web, version:
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: web.client.post("/predict", json=request(300)), range(3)))
     assert [answer.json() for answer in answers] == [{"results": [[]] * 300}] * 3
-    assert sorted(web.queue.judging.get_job_ids()) == sorted(set(web.queue.judging.get_job_ids()))
+    waiting = web.queue.judging(version).get_job_ids()
+    assert sorted(waiting) == sorted(set(waiting))
     assert web.queue.counts().judge_waiting == web.ledger.counts(1, version)[State.QUEUED] == 300
 
 

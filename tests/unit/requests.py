@@ -32,10 +32,14 @@ def task(number: object, **data: object) -> dict[str, Any]:
 
 
 class FakeQueue:
-    """A queue that remembers the ids of tasks; `broken` makes it refuse like a Redis that is down."""
+    """A queue that remembers the ids of tasks, all of version `tiny-1`; `foreign` counts those of others.
+
+    `broken` makes it refuse like a Redis that is down.
+    """
 
     def __init__(self) -> None:
         self.waiting: list[int] = []
+        self.foreign: dict[str, int] = {}
         self.live: list[WorkerInfo] = []
         self.broken = False
 
@@ -57,7 +61,7 @@ class FakeQueue:
 
     def counts(self) -> QueueCounts:
         self._check()
-        return QueueCounts(judge_waiting=len(self.waiting), judging=0, publish_waiting=0, publishing=0)
+        return QueueCounts({"tiny-1": len(self.waiting)} | self.foreign, judging=0, publish_waiting=0, publishing=0)
 
     def workers(self) -> list[WorkerInfo]:
         self._check()

@@ -81,7 +81,7 @@ def ask(intake: LedgerIntake, *tasks: int, project: int = 1, opened: bool = Fals
 
 
 def waiting(queue: WorkQueue) -> list[tuple[int, int]]:
-    places = (name.split("-")[1:3] for name in queue.judging.get_job_ids())
+    places = (name.split("-")[1:3] for name in queue.judging(VERSION).get_job_ids())
     return [(int(project), int(number)) for project, number in places]
 
 
@@ -97,7 +97,23 @@ def test_a_paused_project_leaves_the_queue_and_the_others_stay(
     ask(intake, 1, 2, project=11)
     assert steering.pause(1) == 3
     assert waiting(queue) == [(11, 1), (11, 2)]
-    assert not queue.connection.exists(*(queue.judging.job_class.key_for(f"judge-1-{n}-x") for n in (1, 2, 3)))
+    assert not queue.connection.exists(*(queue.judging(VERSION).job_class.key_for(f"judge-1-{n}-x") for n in (1, 2, 3)))
+
+
+def test_a_pause_and_a_cancellation_cover_orders_of_every_model_version(
+    steering: Steering, intake: LedgerIntake, queue: WorkQueue, ledger: Ledger, now: list[datetime]
+) -> None:
+    older = LedgerIntake(ledger, queue, "tiny-0")
+    ask(intake, 1)
+    ask(older, 1, 2)
+    assert queue.counts().waiting == {"tiny-0": 2, VERSION: 1}
+    assert steering.pause(1) == 3
+    assert queue.counts().judge_waiting == 0
+    now[0] += MINUTE
+    steering.resume(1)
+    assert queue.counts().waiting == {"tiny-0": 2, VERSION: 1}
+    assert steering.cancel(1) == 3
+    assert queue.counts().judge_waiting == 0
 
 
 def test_nothing_of_a_paused_project_comes_back_by_asking_or_by_reconciling(

@@ -24,6 +24,7 @@ from backend.doctor import (
     gpus_have_room,
     label_studio_answers,
     ledger_opens,
+    orders_have_workers,
     redis_answers,
     redis_evicts_nothing,
     redis_keeps_jobs,
@@ -38,7 +39,9 @@ from backend.label_studio.project import Target, connect
 from backend.label_studio.records import MlBackend
 from backend.queue import WorkQueue
 from backend.settings import Settings
+from backend.types import PairwiseTask
 from backend.version import model_version
+from backend.wire import Order
 from tests.integration.conftest import RedisServer
 from tests.needs import missing
 from tests.unit.label_studio.fake_label_studio import FakeLabelStudio, webhook
@@ -127,6 +130,7 @@ def queue(settings: Settings) -> Iterator[WorkQueue]:
     queue = WorkQueue.connect(settings)
     queue.connection.config_set("appendonly", "yes")
     queue.connection.config_set("maxmemory-policy", "noeviction")
+    queue.connection.flushdb()
     yield queue
     queue.connection.close()
 
@@ -247,9 +251,22 @@ def test_workers_that_cannot_be_asked_for(no_queue: WorkQueue) -> None:
     assert_fails(finding, said="Redis cannot be used", advice="Redis")
 
 
-def test_workers_of_another_version() -> None:
-    workers = [live_worker(name="a"), live_worker(name="b", model_version="tiny-0")]
+def test_workers_of_another_version_only() -> None:
+    workers = [live_worker(name="b", model_version="tiny-0")]
     assert_fails(versions_equal(workers, "tiny-1"), said="tiny-1 here, tiny-0 in workers", advice="MODEL")
+
+
+def test_workers_of_another_version_beside_one_of_ours() -> None:
+    finding = versions_equal([live_worker(name="a"), live_worker(name="b", model_version="tiny-0")], "tiny-1")
+    assert finding.ok
+    assert finding.said == "tiny-1 here and in workers; tiny-0 in others"
+
+
+def test_orders_of_a_version_without_a_worker(queue: WorkQueue, no_queue: WorkQueue) -> None:
+    assert orders_have_workers(queue).ok
+    queue.enqueue([Order(PairwiseTask(1, 2, "/a.mp4", "/b.mp4", "a dog runs"), "tiny-0")])
+    assert_fails(orders_have_workers(queue), said="1 for tiny-0", advice="vrthinker worker")
+    assert_fails(orders_have_workers(no_queue), said="Redis cannot be used", advice="Redis")
 
 
 def test_a_web_process_of_this_version(served: Served, settings: Settings) -> None:

@@ -91,7 +91,7 @@ def taken(
 
 
 def waiting(queue: WorkQueue) -> list[int]:
-    return [int(name.split("-")[2]) for name in queue.judging.get_job_ids()]
+    return [int(name.split("-")[2]) for name in queue.judging(VERSION).get_job_ids()]
 
 
 def failed(task: int, error: type[MediaError | TaskDataError] = MediaError) -> Outcome:

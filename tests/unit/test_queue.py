@@ -9,7 +9,18 @@ import pytest
 from backend.demo.process import free_port
 from backend.errors import QueueError, SettingsError
 from backend.queue import Rescue, WorkQueue
-from backend.queue.names import JUDGE, PUBLISH, job_id, judge_id, place_in, row_id, row_in
+from backend.queue.names import (
+    JUDGE,
+    PUBLISH,
+    job_id,
+    judge_id,
+    judge_queue,
+    place_in,
+    role_in,
+    row_id,
+    row_in,
+    version_in,
+)
 from backend.settings import Settings
 from backend.types import PairwiseTask
 from backend.wire import Order
@@ -29,6 +40,13 @@ def test_jobs_of_one_row_share_its_id_and_other_versions_do_not() -> None:
     assert judge != publish
     assert row_in(judge) == row_in(publish) == row_id(3, 14, VERSION)
     assert row_id(3, 14, "another version") != row_id(3, 14, VERSION)
+
+
+def test_a_queue_of_orders_is_named_by_its_model_version() -> None:
+    name = judge_queue("tiny-1")
+    assert (version_in(name), role_in(name)) == ("tiny-1", JUDGE)
+    assert (version_in(PUBLISH), role_in(PUBLISH)) == (None, PUBLISH)
+    assert version_in(JUDGE) is None
 
 
 @pytest.mark.parametrize("name", ["", "judge", "sync-5", "judge-x-y-z", "5fd9a1c2-6e21-4a52-9b5c-3f3c0b2f8a11"])

@@ -213,6 +213,18 @@ def test_preannotate_queues_a_project_once(settings: Settings, ledger: Ledger) -
     assert ledger.counts(1, model_version(settings))[State.QUEUED] == 3
 
 
+def test_status_says_which_tasks_wait_for_a_worker_that_is_not_there(
+    settings: Settings, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("preannotate", "1")
+    said = f"3 tasks wait for version {model_version(settings)}, and no worker of it is alive"
+    assert said in run("status").stderr
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port(0)}/0")
+    shown = run("status")
+    assert (shown.exit_code, ledger.counts(1)[State.QUEUED]) == (0, 3)
+    assert "Whether workers are alive is not known. Redis cannot be used" in shown.stderr
+
+
 def test_preannotate_takes_at_most_so_many(settings: Settings, ledger: Ledger) -> None:
     run("preannotate", "1", "--limit", "2")
     assert ledger.counts(1, model_version(settings))[State.QUEUED] == 2

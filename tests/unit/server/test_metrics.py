@@ -80,6 +80,15 @@ def test_the_versions_of_live_workers_are_counted(client: FlaskClient, queue: Fa
     assert 'vrthinker_workers{model_version="older",role="judge"} 1.0' in text
 
 
+def test_orders_are_counted_by_the_model_version_that_lacks_a_worker(client: FlaskClient, queue: FakeQueue) -> None:
+    queue.foreign = {"older": 17}
+    queue.live = [live_worker(name="gpu-0")]
+    client.post("/predict", json=payload("predict"))
+    text = client.get("/metrics").text
+    assert 'vrthinker_jobs_without_worker{model_version="older"} 17.0' in text
+    assert 'vrthinker_jobs_without_worker{model_version="tiny-1"} 0.0' in text
+
+
 def test_they_count_what_was_asked_for(client: FlaskClient) -> None:
     client.post("/predict", json={**payload("predict"), "tasks": [task(1), task(2), task(3, prompt=""), None]})
     client.post("/predict", json={**payload("predict"), "tasks": [task(1), task(2)]})

@@ -41,6 +41,15 @@ def test_its_links_use_the_address_that_browsers_reach(make_app: Callable[..., F
     assert 'href="https://labels.example.org/projects/1/data"' in client.get("/").text
 
 
+def test_it_says_how_many_tasks_wait_for_a_version_without_a_worker(client: FlaskClient, queue: FakeQueue) -> None:
+    queue.foreign = {"older-1": 17, "older-2": 0}
+    page = client.get("/").text
+    assert "17 tasks wait for model version older-1, and no worker of it is alive." in page
+    assert "older-2" not in page
+    queue.live = [live_worker(name="gpu-0", model_version="older-1")]
+    assert "no worker of it is alive" not in client.get("/").text
+
+
 def test_it_shows_each_worker_and_marks_the_one_that_is_late_or_of_another_version(
     client: FlaskClient, queue: FakeQueue, version: str
 ) -> None:
@@ -52,8 +61,8 @@ def test_it_shows_each_worker_and_marks_the_one_that_is_late_or_of_another_versi
     page = client.get("/").text
     assert 'href="http://127.0.0.1:8080/projects/7/data?task=41"' in page
     assert 'href="http://127.0.0.1:8080/projects/8/data?task=42"' in page
-    assert page.count('class="bad"') == 2
-    assert page.count("not this version: refuses its tasks") == 1
+    assert page.count('class="bad"') == 1
+    assert page.count("not this version: leaves its tasks to others") == 1
     assert page.count("2 h 5 min ago, late") == 1
     assert "2 h 5 min ago" in page
     assert "No worker writes back" in page
