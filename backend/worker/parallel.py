@@ -63,7 +63,7 @@ class ParallelWorker(SteadyWorker):
         self._alone = alone
         self._changed = threading.Condition(threading.RLock())  # guards what follows, and `_running`
         self._deadlines: dict[str, float] = {}
-        self._draining = False  # until nothing runs: the next job is to be alone
+        self._draining = ""  # until nothing runs: the id of the job at the front, which is to be alone
         self._lonely = False  # while it runs
 
     def dequeue_job_and_maintain_ttl(
@@ -118,8 +118,15 @@ class ParallelWorker(SteadyWorker):
         with self._changed:
             if not self._has_place():
                 self._changed.wait(WAKE_S)
+            awaited = self._draining
+        # Asked without the lock, because Redis may be away for a while. Another worker that was idle has taken it.
+        gone = bool(awaited) and not self._is_at_front(awaited)
+        with self._changed:
+            if gone:
+                self._draining = ""
             found = self._has_place()
-            self._draining &= not found
+            if found:
+                self._draining = ""
         if not found and self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()  # type: ignore[no-untyped-call]  # RQ types it not yet
         return found
@@ -129,14 +136,20 @@ class ParallelWorker(SteadyWorker):
             return not self._running
         return not self._lonely and len(self._running) < self._places
 
+    def _is_at_front(self, identity: str) -> bool:
+        try:
+            return self.connection.lindex(self.queues[0].key, 0) == identity.encode()
+        except RedisError:
+            return True  # to be asked again
+
     def _must_wait(self, job: Job) -> bool:
         """Whether a job is to be alone and is not yet."""
         if not self._alone(job):
             return False
         with self._changed:
-            self._draining = bool(self._running)
+            self._draining = job.id if self._running else ""
             self._lonely = not self._running
-            return self._draining
+            return bool(self._draining)
 
     def _put_back(self, job: Job, queue: Queue) -> None:
         """To the front of its queue, where this worker takes it again when all else is done, or another does before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from backend.ledger import Key, State
 from backend.types import PairwiseTask
+from backend.wire import Order
 from tests.integration.conftest import LONGEST_WAIT_S, pair, published_once, wait_for
 from tests.integration.doubles import SLOW_S
 
@@ -142,6 +144,21 @@ def test_one_that_kills_the_process_is_tried_again_alone_so_that_it_takes_no_oth
     [group] = stack.ledger.failures(1)
     assert (group.reason, sorted(group.tasks)) == ("worker_lost", [2, 5])
     assert {stack.state(task) for task in (1, 3, 4, 6)} == {State.PUBLISHED}
+
+
+def test_a_worker_goes_on_when_another_has_taken_the_order_it_made_room_for(stack: Stack) -> None:
+    stack.judge(seconds=600, BATCH=BATCH)
+    stack.enter(pair(1))
+    wait_for(lambda: held(stack) == 1)
+    stack.queue.enqueue([Order(pair(2), stack.version, attempt=2)])
+    time.sleep(3)
+    assert stack.queue.counts().judge_waiting == 1, "it is to be alone, so it waits for the first"
+    other = stack.judge(BATCH=BATCH)
+    wait_for(lambda: stack.queue.counts().publish_waiting == 1)
+    other.send_signal(signal.SIGTERM)
+    other.wait(LONGEST_WAIT_S)
+    stack.enter(pair(3), pair(4))
+    wait_for(lambda: stack.queue.workers()[0].tasks == ((1, 1), (1, 3), (1, 4)))
 
 
 @pytest.mark.parametrize("batch", ["1", "3"])
