@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BATCH = 1000  # rows written back together: Label Studio counts all tasks of a project anew after each batch
-BATCH_LEASE = timedelta(minutes=7)  # Label Studio is given five for a batch
+BATCH_LEASE = timedelta(minutes=16)  # longer than the job that writes a batch back may take
 
 
 class Predictions(Protocol):

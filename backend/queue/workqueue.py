@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from backend.wire import Order, Outcome
 
 BATCH = 1000  # jobs per round trip
-PUBLISH_TIMEOUT_S = 300
+PUBLISH_TIMEOUT_S = 900  # Label Studio is given 300 s for a batch; what it drops of that is sent one by one after it
 # One step for Redis: a job is either still in the queue or was never begun. Removing them one by one would look through
 # the whole queue for each. KEYS: the queue; ARGV: what job keys begin with, then what the ids of the jobs begin with.
 WITHDRAW = """
@@ -229,5 +229,8 @@ def mapped_errors() -> Iterator[None]:
 def _connect(settings: Settings, **options: Any) -> Redis:  # noqa: ANN401  # the client's own options
     try:
         return Redis.from_url(settings.redis_url.get_secret_value(), health_check_interval=30, **options)
-    except ValueError as error:
-        raise SettingsError(f"REDIS_URL cannot be used: {error} Try redis://127.0.0.1:6379/0.") from None
+    except ValueError:  # its text may quote the password: one with a slash ends the address early
+        raise SettingsError(
+            "REDIS_URL is no address of a Redis, such as redis://:password@127.0.0.1:6379/0 (or rediss://, unix://). "
+            "In the password write / as %2F, @ as %40, : as %3A, # as %23, ? as %3F and % as %25."
+        ) from None

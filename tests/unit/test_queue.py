@@ -81,6 +81,12 @@ def test_nothing_is_sent_for_no_orders() -> None:
     WorkQueue.connect(settings(f"redis://127.0.0.1:{free_port(0)}/0")).enqueue([])
 
 
-def test_an_address_that_is_none_is_refused() -> None:
-    with pytest.raises(SettingsError, match="REDIS_URL"):
-        WorkQueue.connect(settings("http://127.0.0.1:6379"))
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:6379", "redis://:S3cret/abc@redis:6379", "redis://:S3cret?abc@redis:6379", "redis://redis:port"],
+)
+def test_an_address_that_is_none_is_refused_without_the_password(url: str) -> None:
+    with pytest.raises(SettingsError, match="REDIS_URL") as caught:
+        WorkQueue.connect(settings(url))
+    assert "S3cret" not in str(caught.value)
+    assert "%2F" in str(caught.value)

@@ -15,9 +15,11 @@ from backend.errors import (
     LabelStudioUnauthorizedError,
     LabelStudioUnavailableError,
 )
-from backend.jobs.publishing import BATCH
+from backend.jobs.publishing import BATCH, BATCH_LEASE
 from backend.label_studio import records
+from backend.label_studio.bulk import IMPORT_TIMEOUT_S
 from backend.ledger import Project, State
+from backend.queue.workqueue import PUBLISH_TIMEOUT_S
 from backend.types import Clip, FrameRef, InspectedFrame
 from backend.wire import Failure, Outcome, to_json
 from tests.integration.doubles import label_config
@@ -160,6 +162,16 @@ def test_a_time_out_of_the_job_is_no_fault_of_a_row(desk: Desk) -> None:
     with pytest.raises(JobTimeoutException):
         desk.publish(judged(1), judged(2))
     assert desk.told(1) == desk.told(2) == (State.JUDGED, "")
+
+
+def test_a_batch_may_end_by_itself_before_its_job_is_ended_and_the_job_before_its_lease(desk: Desk) -> None:
+    one_by_one_s = BATCH / 5  # so many requests a second, at least, go through
+    assert IMPORT_TIMEOUT_S + one_by_one_s < PUBLISH_TIMEOUT_S
+    desk.ledger.record(judged())
+    claims = desk.ledger.claim_for_publishing([key()])
+    desk.ledger.renew(claims, BATCH_LEASE)
+    desk.now[0] += timedelta(seconds=PUBLISH_TIMEOUT_S)
+    assert desk.ledger.claim_for_publishing([key()]) == []
 
 
 def test_a_publisher_that_was_too_slow_posts_nothing(desk: Desk) -> None:
