@@ -136,7 +136,10 @@ def _answer_errors(app: Flask) -> None:
 
 
 def _refused(error: HTTPException) -> Response:
-    return refusal(error.code or HTTPStatus.INTERNAL_SERVER_ERROR, error.description or error.name)
+    answer = refusal(error.code or HTTPStatus.INTERNAL_SERVER_ERROR, error.description or error.name)
+    own = {name: value for name, value in error.get_headers() if name != "Content-Type"}  # Allow, Retry-After
+    answer.headers.update(own)
+    return answer
 
 
 def _bad_config(error: LabelConfigError) -> Response:

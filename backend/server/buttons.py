@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from flask import abort, redirect, request, url_for
 
 from backend.errors import QueueError
+from backend.label_studio.plugin import MAX_ID
 from backend.log import line
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Buttons:
     def route(self, app: Flask) -> None:
         """Add the routes."""
         for action, press in (("retry", self._retry), ("pause", self._pause), ("resume", self._resume)):
-            address = f"/projects/<int(min=1):project>/{action}"  # 0 would mean every project in the ledger
+            # 0 would mean every project in the ledger, and no database takes more than MAX_ID.
+            address = f"/projects/<int(min=1, max={MAX_ID}):project>/{action}"
             app.add_url_rule(address, action, self._pressed(press), methods=["POST"])
 
     def _pressed(self, press: Callable[[int], object]) -> Callable[[int], Response]:

@@ -134,6 +134,13 @@ def test_that_everything_is_paused_is_said_first(client: FlaskClient, ledger: Le
     assert "Everything is paused" in client.get("/").text
 
 
+@pytest.mark.parametrize("number", [str(2**63), "9" * 31, "9" * 5000])
+def test_a_number_that_no_project_can_have_is_not_found(client: FlaskClient, number: str) -> None:
+    client.post("/setup", json=payload("setup"))
+    form = {"token": token(client.get("/").text)}
+    assert client.post(f"/projects/{number}/pause", data=form).status_code == 404
+
+
 def test_no_form_pauses_every_project(client: FlaskClient, ledger: Ledger) -> None:
     client.post("/setup", json=payload("setup"))
     form = {"token": token(client.get("/").text)}

@@ -85,6 +85,10 @@ def test_what_does_not_exist_is_refused_in_json(client: FlaskClient, path: str, 
     assert answer.get_json()["error"]
 
 
+def test_a_method_that_is_not_allowed_is_refused_with_those_that_are(client: FlaskClient) -> None:
+    assert set(client.get("/predict").allow) == {"OPTIONS", "POST"}
+
+
 def test_a_failure_of_ours_is_told_without_its_inside(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
