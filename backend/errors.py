@@ -151,3 +151,8 @@ class JobCrashedError(TaskError):
 
     reason = "crashed"
     retryable = True
+
+
+def reasons_of(kind: type[TaskError] = TaskError) -> frozenset[str]:
+    """Every reason that a task may fail for: that of the kind and of those below it."""
+    return frozenset({kind.reason}).union(*map(reasons_of, kind.__subclasses__()))

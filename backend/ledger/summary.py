@@ -84,6 +84,13 @@ class Summary(Database):
             return 0.0
         return float(count / max((now - first).total_seconds(), 1.0))
 
+    def unpublished_since(self) -> dict[int, datetime]:
+        """Per project, when the oldest judgement was recorded that is to be shown and is not in Label Studio."""
+        waiting = and_(work.c.state == State.JUDGED, work.c.shown)
+        statement = select(work.c.project, func.min(work.c.judged_at)).where(waiting).group_by(work.c.project)
+        with self._read() as db:
+            return {project: since for project, since in db.execute(statement) if since is not None}
+
     def efforts(self, project: int, after: datetime, until: datetime) -> list[Effort]:
         """What each judgement took that was recorded in `after` < time <= `until`."""
         window = and_(work.c.project == project, work.c.judged_at > after, work.c.judged_at <= until)

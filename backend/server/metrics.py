@@ -17,7 +17,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from backend.agreement.compare import Comparison
-from backend.errors import LedgerError, QueueError
+from backend.errors import LedgerError, QueueError, reasons_of
+from backend.ledger import State
 from backend.ledger.database import utc_now
 from backend.log import line
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from backend.intake import Accepted
-    from backend.ledger import Effort, Ledger
+    from backend.ledger import Effort, Ledger, VersionCounts
     from backend.queue import QueueCounts, WorkerInfo
 
 logger = logging.getLogger(__name__)
@@ -129,14 +130,10 @@ class Recorded(Collector):
     def _of_ledger(self) -> Iterable[Metric]:
         versions = self._ledger.versions()
         tasks = GaugeMetricFamily("vrthinker_tasks", "Tasks by state.", labels=["project", "model_version", "state"])
-        failures = GaugeMetricFamily("vrthinker_failures", "Failed tasks by reason.", labels=["project", "reason"])
         for version in versions:
             for state, count in version.states.items():
                 tasks.add_metric([str(version.project), version.model_version, state.value], count)
         projects = sorted({version.project for version in versions})
-        for project in projects:
-            for group in self._ledger.failures(project):
-                failures.add_metric([str(project), group.reason], group.count)
         agreement = GaugeMetricFamily(
             "vrthinker_agreement",
             "People's answers by how they stand to the judgement.",
@@ -149,7 +146,33 @@ class Recorded(Collector):
                     agreement.add_metric([*place, dimension.value, comparison.value], counts.get(comparison, 0))
         self._catch_up(projects)
         grown = (self._seconds, self._turns, self._tokens, self._latency)
-        return [tasks, failures, agreement, *(metric for one in grown for metric in one.collect())]
+        told = [tasks, self._failures(projects), *self._unpublished(versions), agreement]
+        return [*told, *(metric for one in grown for metric in one.collect())]
+
+    def _failures(self, projects: Iterable[int]) -> Metric:
+        """Zeros too, because an alert on growth sees none where a series begins; so known projects have all of them."""
+        failures = GaugeMetricFamily("vrthinker_failures", "Failed tasks by reason.", labels=["project", "reason"])
+        for project in sorted({*projects, *(known.id for known in self._ledger.projects())}):
+            counts = dict.fromkeys(sorted(reasons_of()), 0)
+            counts |= {group.reason: group.count for group in self._ledger.failures(project)}
+            for reason, count in counts.items():
+                failures.add_metric([str(project), reason], count)
+        return failures
+
+    def _unpublished(self, versions: Sequence[VersionCounts]) -> Iterable[Metric]:
+        """What waits for write-back, which no time of what got there can tell."""
+        waiting = GaugeMetricFamily("vrthinker_unpublished", "Judgements to be written back.", labels=["project"])
+        oldest = GaugeMetricFamily(
+            "vrthinker_unpublished_oldest_seconds", "Age of the oldest of them, 0 without any.", labels=["project"]
+        )
+        counts = Counted[int]()
+        for version in versions:
+            counts[version.project] += version.states[State.JUDGED] - version.blind
+        since, now = self._ledger.unpublished_since(), self._clock()
+        for project, count in counts.items():
+            waiting.add_metric([str(project)], count)
+            oldest.add_metric([str(project)], (now - since.get(project, now)).total_seconds())
+        return waiting, oldest
 
     def _catch_up(self, projects: Iterable[int]) -> None:
         """Add what was recorded since the last look to the histograms, once."""

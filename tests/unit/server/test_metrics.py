@@ -69,6 +69,35 @@ def test_what_workers_did_since_the_start_is_counted_once(tmp_path: Path) -> Non
     ledger.close()
 
 
+def test_what_waits_for_write_back_is_counted_with_its_age(tmp_path: Path) -> None:
+    clock, registry = FakeClock(), CollectorRegistry()
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
+    judge_and_publish(ledger, clock, 1)
+    registry.register(Recorded(ledger, FakeQueue(), clock))
+
+    def waiting() -> tuple[float | None, float | None]:
+        names = ("vrthinker_unpublished", "vrthinker_unpublished_oldest_seconds")
+        count, oldest = (registry.get_sample_value(name, {"project": "1"}) for name in names)
+        return count, oldest
+
+    assert waiting() == (0, 0)
+    for number in (2, 3, 4):
+        pair = PairwiseTask(1, number, "/a.mp4", "/b.mp4", "a red panda")
+        ledger.record(Outcome(Order(pair, VERSION), judgement=replace(judged(ASK, DECIDE), model_version=VERSION)))
+        clock.now += MINUTE
+    assert waiting() == (3, 180)
+    ledger.hide(Key(1, 2, VERSION))
+    assert waiting() == (2, 120)
+    ledger.close()
+
+
+def test_reasons_are_told_before_anything_fails_for_them(client: FlaskClient, ledger: Ledger) -> None:
+    ledger.remember_project(Project(7, "Pairs", CONFIG))
+    text = client.get("/metrics").text
+    for reason in ("task_data", "media_unavailable", "engine", "crashed", "label_studio_unauthorized"):
+        assert f'vrthinker_failures{{project="7",reason="{reason}"}} 0.0' in text
+
+
 def test_the_versions_of_live_workers_are_counted(client: FlaskClient, queue: FakeQueue) -> None:
     queue.live = [
         live_worker(name="gpu-0"),
