@@ -13,6 +13,7 @@ from compose_spec import PyCompose
 
 from backend.engines.openai import MOST_IMAGES, TOP_LOGPROBS
 from backend.reasoning.contract import VRTHINKER_128
+from backend.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
@@ -109,8 +110,34 @@ def test_the_model_server_takes_a_whole_conversation_and_the_light_worker_finds_
 
 
 def test_the_workers_have_no_database(services: dict[str, Any]) -> None:
-    assert not any("DATABASE_URL" in services[name]["environment"] for name in ("worker", "light-worker"))
-    assert "DATABASE_URL" in services["publisher"]["environment"]
+    assert not any(services[name]["environment"]["DATABASE_URL"] for name in ("worker", "light-worker"))
+    assert services["publisher"]["environment"]["DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    ("name", "none"),
+    [
+        (
+            "label-studio",
+            "REDIS_PASSWORD LABEL_STUDIO_API_KEY OPENAI_API_KEY BASIC_AUTH_PASS WEBHOOK_SECRET DATABASE_URL",
+        ),
+        ("web", "LABEL_STUDIO_PASSWORD"),
+        ("publisher", "LABEL_STUDIO_PASSWORD"),
+        ("worker", "LABEL_STUDIO_PASSWORD BASIC_AUTH_PASS WEBHOOK_SECRET DATABASE_URL"),
+        ("light-worker", "LABEL_STUDIO_PASSWORD BASIC_AUTH_PASS WEBHOOK_SECRET DATABASE_URL"),
+    ],
+)
+def test_no_service_gets_a_secret_that_it_does_not_need(services: dict[str, Any], name: str, none: str) -> None:
+    """All of `.env` goes in by `env_file`; what `environment` says is stronger, and empty means unset to `Settings`."""
+    environment = services[name]["environment"]
+    assert {secret: environment.get(secret) for secret in none.split()} == dict.fromkeys(none.split(), "")
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = Settings(_env_file=None)
+    for name in ("LABEL_STUDIO_PASSWORD", "BASIC_AUTH_PASS", "WEBHOOK_SECRET", "DATABASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "")
+    assert Settings(_env_file=None) == unset
 
 
 def test_the_web_process_sees_the_videos_where_label_studio_has_them(services: dict[str, Any]) -> None:
@@ -123,7 +150,7 @@ def test_the_web_process_sees_the_videos_where_label_studio_has_them(services: d
 def test_no_secret_is_written_into_the_file(text: str) -> None:
     for line in text.splitlines():
         if re.search(r"PASSWORD|SECRET|API_KEY|AUTH", line) and not line.lstrip().startswith("#"):
-            assert "${" in line, line
+            assert "${" in line or line.endswith(': ""'), line
 
 
 def test_the_example_environment_names_every_variable_without_a_default(text: str) -> None:
