@@ -31,8 +31,11 @@ def images_of(example: Example, paths: Mapping[FrameRef, str]) -> list[str]:
 
 
 def trl_sft(example: Example, images: list[str]) -> dict[str, Any]:
-    """`messages` and `images`, for TRL's SFTTrainer with a vision-language model."""
-    return {"messages": [*_typed(example.prompt), _typed_reply(example.chosen)], "images": images}
+    """`prompt`, `completion` and `images`, for TRL's SFTTrainer with a vision-language model.
+
+    In one list of `messages` it would learn every token, the pictures' included; in two parts it learns the last reply.
+    """
+    return {"prompt": _typed(example.prompt), "completion": [_typed_reply(example.chosen)], "images": images}
 
 
 def trl_dpo(example: Example, images: list[str]) -> dict[str, Any]:

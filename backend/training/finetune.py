@@ -75,7 +75,8 @@ class Conversations(Dataset[dict[str, torch.Tensor]]):
         """
         file = _rows_of(folder, split)
         self._folder = folder
-        self._lines = file.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: that also splits at U+2028 and its like, which people's texts may hold.
+        self._lines = [line for line in file.read_text(encoding="utf-8").split("\n") if line]
         self._parts = checkpoint
         self._prompter = Prompter(checkpoint.tokenizer, checkpoint.model)
 
@@ -84,12 +85,11 @@ class Conversations(Dataset[dict[str, torch.Tensor]]):
 
     def __getitem__(self, place: int) -> dict[str, torch.Tensor]:
         row = json.loads(self._lines[place])
-        *before, last = row["messages"]
-        conversation = _conversation(before, [self._folder / name for name in row["images"]])
+        conversation = _conversation(row["prompt"], [self._folder / name for name in row["images"]])
         pictures = self._parts.image_processor([f.image for f in frames_of(conversation)], return_tensors="pt")
         grids = [Picture(tuple(grid), torch.empty(0)) for grid in pictures["image_grid_thw"].tolist()]
         prompt = self._prompter.prompt(conversation, grids)
-        reply = self._parts.tokenizer(_words(last) + END, add_special_tokens=False)["input_ids"]
+        reply = self._parts.tokenizer(_words(row["completion"]) + END, add_special_tokens=False)["input_ids"]
         ids = torch.tensor([*prompt.ids, *reply])
         labels = torch.full_like(ids, IGNORED)
         labels[len(prompt.ids) :] = ids[len(prompt.ids) :]
@@ -129,8 +129,8 @@ def _frame(path: Path) -> Frame:
         return Frame(FrameRef(1, 0), 0, 0, 0.0, picture.convert("RGB"))
 
 
-def _words(message: dict[str, Any]) -> str:
-    return "".join(part["text"] for part in message["content"])
+def _words(messages: Sequence[dict[str, Any]]) -> str:
+    return "".join(part["text"] for message in messages for part in message["content"])
 
 
 def _continued(positions: torch.Tensor, count: int) -> torch.Tensor:

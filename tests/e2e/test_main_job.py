@@ -238,7 +238,7 @@ def test_start_training_exports_what_was_corrected_and_the_status_page_says_so(r
     assert "Export for retraining" in page
     assert request.folder in page
     (row,) = load_dataset("json", data_files=f"{request.folder}/trl-sft/*.jsonl", split="train")
-    assert row["messages"][-1]["role"] == "assistant"
+    assert row["completion"][0]["role"] == "assistant"
     assert all((Path(request.folder) / image).is_file() for image in row["images"])
 
 

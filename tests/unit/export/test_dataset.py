@@ -47,7 +47,12 @@ def export(people: People, out: Path, selection: Selection | None = None, **opti
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "records.jsonl").read_text(encoding="utf-8").splitlines()]
+    return lines(out / "records.jsonl")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Split at line ends alone: texts may hold U+2028 and its like."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def content(out: Path) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ from backend.reasoning.contract import VRTHINKER_128
 from backend.reasoning.reply import parse_reply
 from backend.types import Answer, FrameRef
 from tests.unit.export.people import MQ, OA, PROJECT, START, TA, TIE, VIDEO_1, VQ, People
-from tests.unit.export.test_dataset import content, rows
+from tests.unit.export.test_dataset import content, lines, rows
 from tests.unit.export.videos import Studio
 
 if TYPE_CHECKING:
@@ -129,9 +129,10 @@ def _text(message: dict[str, Any]) -> str:
 
 def test_trl_sft_is_a_conversation_with_as_many_pictures_as_it_asks_for(out: Path, tmp_path: Path) -> None:
     for row in both(loaded(out, "trl-sft", tmp_path)):
-        assert [message["role"] for message in row["messages"]] == ["system", "user", "assistant", "user", "assistant"]
-        assert _images_asked_for(row["messages"]) == len(row["images"]) == PICTURES
-        assert isinstance(parse_reply(_text(row["messages"][-1]), VRTHINKER_128), Answer)
+        assert [message["role"] for message in row["prompt"]] == ["system", "user", "assistant", "user"]
+        [reply] = row["completion"]
+        assert _images_asked_for(row["prompt"]) == len(row["images"]) == PICTURES
+        assert isinstance(parse_reply(_text(reply), VRTHINKER_128), Answer)
         assert all(is_picture(out, name) for name in row["images"])
 
 
@@ -146,10 +147,6 @@ def test_trl_dpo_prefers_the_person_s_labels_to_the_model_s(out: Path, tmp_path:
             assert isinstance(answer, Answer)
             labels = by_id[row["id"]]["labels"]
             assert {d.value: int(p) for d, p in answer.labels.items()} == {d: labels[d][side] for d in labels}
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def marked(row: dict[str, Any]) -> int:

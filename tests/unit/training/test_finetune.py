@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from backend.reasoning.contract import VRTHINKER_128
 from backend.settings import BUNDLED_CHECKPOINT
 from backend.training.finetune import END, IGNORED, Conversations, finetune, load
 from tests.unit.export.people import MQ, PROJECT, VIDEO_1, People
+from tests.unit.export.test_dataset import lines
 from tests.unit.export.videos import Studio
 from tests.unit.label_studio.judgements import DECIDE
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TINY = str(BUNDLED_CHECKPOINT)
+PROMPT = "prompt 1\u2028with every\u2029kind of\x85line's end"  # a row of JSON holds them as they are
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     studio.folder.mkdir()
     ledger = Ledger.open(f"sqlite:///{folder}/ledger.db")
     people = People(ledger)
-    people.task(1, studio.judged(DECIDE, prompt="prompt 1"), prompt="prompt 1", videos=studio.references)
+    people.task(1, studio.judged(DECIDE, prompt=PROMPT), prompt=PROMPT, videos=studio.references)
     people.answer(1, {MQ: VIDEO_1})
     options = ExportOptions(PROJECT, folder / "set", VRTHINKER_128, formats=("trl-sft",), frames=True)
     export_dataset(ledger, options, studio.videos())
@@ -48,9 +49,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_row_teaches_the_last_reply_and_nothing_else(dataset: Path) -> None:
     checkpoint = load(TINY)
     row = Conversations(dataset, "train", checkpoint)[0]
-    [told] = [json.loads(line) for line in (dataset / "trl-sft" / "train.jsonl").read_text().splitlines()]
+    [told] = lines(dataset / "trl-sft" / "train.jsonl")
     learnt = row["labels"][row["labels"] != IGNORED]
-    assert checkpoint.tokenizer.decode(learnt) == told["messages"][-1]["content"][0]["text"] + END
+    assert checkpoint.tokenizer.decode(learnt) == told["completion"][0]["content"][0]["text"] + END
     assert row["image_grid_thw"].tolist() == [[1, 32, 32]] * 8
     assert row["position_ids"].shape == (3, 1, row["input_ids"].shape[-1])
 

@@ -87,6 +87,12 @@ def settings(folder: Path) -> dict[str, Any]:
     }
 
 
+def learnt(trainer: SFTTrainer, batch: Any) -> str:  # noqa: ANN401  # the library has no types
+    """The text of the tokens that count in the loss, without the line's end that the chat template adds."""
+    told: str = trainer.processing_class.tokenizer.decode(batch["input_ids"][batch["labels"] != -100])
+    return told.rstrip("\n")
+
+
 @pytest.mark.parametrize("rows", ["trl-sft"], indirect=True)
 def test_sft_takes_a_step_on_an_exported_conversation(rows: Dataset, model: Any, tmp_path: Path) -> None:  # noqa: ANN401
     assert is_conversational(rows[0])
@@ -96,6 +102,7 @@ def test_sft_takes_a_step_on_an_exported_conversation(rows: Dataset, model: Any,
     batch = next(iter(trainer.get_train_dataloader()))
     assert batch["image_grid_thw"].tolist() == [[1, 32, 32]] * 8
     assert int((batch["input_ids"] == model.config.image_token_id).sum()) == 8 * 16 * 16
+    assert learnt(trainer, batch) == rows[0]["completion"][0]["content"][0]["text"] + "<|im_end|>"
     assert math.isfinite(trainer.train().training_loss)
 
 
