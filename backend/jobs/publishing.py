@@ -7,6 +7,7 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from rq.exceptions import StopRequested
 from rq.timeouts import JobTimeoutException
 
 from backend.errors import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BATCH = 1000  # rows written back together: Label Studio counts all tasks of a project anew after each batch
+OF_THE_WORKER = (JobTimeoutException, StopRequested)  # what RQ raises in the middle of anything
 BATCH_LEASE = timedelta(minutes=16)  # longer than the job that writes a batch back may take
 
 
@@ -120,7 +122,7 @@ class Publishing:
             self._write_back(project, claims)
         except LabelStudioError as error:
             self._failed([claim.key for claim in claims], error)
-        except (VRThinkerError, JobTimeoutException):  # about no row
+        except (VRThinkerError, *OF_THE_WORKER):  # about no row
             raise
         except Exception as error:
             if len(claims) == 1:
@@ -142,7 +144,7 @@ class Publishing:
             except LabelStudioError as error:
                 self._failed([claim.key], error)
                 continue
-            except JobTimeoutException:
+            except OF_THE_WORKER:
                 raise
             except Exception as error:  # it depends on nothing but this row and the config: no later try would pass
                 logger.exception(line("judgement not understood", project=project_id, task=claim.key.task))

@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from rq.exceptions import StopRequested
+
 from backend.bootstrap import connect_label_studio, open_ledger
 from backend.errors import VRThinkerError
 from backend.intake import LedgerIntake
@@ -56,6 +58,8 @@ class PublishWorker(SteadyWorker):
                 queue.intermediate_queue.cleanup(self, queue)
             self._publishing.flush()
             self._reconciling.run()
+        except StopRequested:  # a signal, which RQ raises in whatever an idle worker is doing
+            raise
         except VRThinkerError as error:
             logger.warning(line("not reconciled", error=error))
         except Exception:  # RQ would end this worker, and the next one would meet the same

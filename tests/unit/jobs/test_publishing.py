@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from rq.exceptions import StopRequested
 from rq.timeouts import JobTimeoutException
 
 from backend.errors import (
@@ -152,14 +153,15 @@ def test_a_crash_keeps_back_only_the_row_it_comes_from(desk: Desk, caplog: pytes
     assert "write-back crashed" in caplog.text
 
 
-def test_a_time_out_of_the_job_is_no_fault_of_a_row(desk: Desk) -> None:
+@pytest.mark.parametrize("raised", [JobTimeoutException, StopRequested])
+def test_what_the_worker_is_told_is_no_fault_of_a_row(raised: type[Exception], desk: Desk) -> None:
     class Endless(Studio):
         def project(self, project: int) -> records.Project:
-            raise JobTimeoutException
+            raise raised
 
     desk.studio = Endless()
     desk.__post_init__()
-    with pytest.raises(JobTimeoutException):
+    with pytest.raises(raised):
         desk.publish(judged(1), judged(2))
     assert desk.told(1) == desk.told(2) == (State.JUDGED, "")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from rq.exceptions import StopRequested
 
 from backend.demo.process import free_port
 from backend.errors import LedgerError
@@ -48,3 +49,18 @@ def test_maintenance_that_goes_wrong_is_logged_and_done_again(
     worker.run_maintenance_tasks()
     worker.run_maintenance_tasks()
     assert caplog.text.count("not reconciled") == 2
+
+
+def test_a_worker_told_to_stop_in_its_maintenance_stops(queue: WorkQueue) -> None:
+    class Stopped:
+        """A test double of publishing and of reconciling, in which a signal arrives."""
+
+        publish = republish = None
+
+        def flush(self) -> None:
+            raise StopRequested
+
+    stopped = cast("Any", Stopped())
+    worker = PublishWorker(queue, stopped, stopped, interval_s=1, name="publisher-1")
+    with pytest.raises(StopRequested):
+        worker.run_maintenance_tasks()
