@@ -174,7 +174,7 @@ def test_the_token_that_label_studio_sends_is_in_no_file(web: Web, tmp_path: Pat
     [
         ({"BASIC_AUTH_USER": "ml"}, "Set both BASIC_AUTH_USER and BASIC_AUTH_PASS"),
         ({"DATABASE_URL": "mysql://x/y"}, "DATABASE_URL cannot be used"),
-        ({"REDIS_URL": "nonsense"}, "REDIS_URL cannot be used"),
+        ({"REDIS_URL": "nonsense"}, "REDIS_URL is no address of a Redis"),
         ({"PORT": "0"}, "PORT is '0'"),
     ],
 )
