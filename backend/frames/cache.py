@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backend.types import VideoNumber
 
 FACTS = "clip.json"
+UNFINISHED = ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,9 @@ class FrameCache:
         for shelf in self.folder.iterdir():
             with contextlib.suppress(OSError):  # another process removed it
                 used = (shelf / FACTS).stat().st_mtime
-                shelves.append((used, sum(file.stat().st_size for file in shelf.iterdir()), shelf))
+                # What others are just writing is not counted: it may be a second copy of what is here.
+                finished = [file for file in shelf.iterdir() if file.suffix != UNFINISHED]
+                shelves.append((used, sum(file.stat().st_size for file in finished), shelf))
         total = sum(size for _, size, _ in shelves)
         for _, size, shelf in sorted(shelves):
             if total <= self.max_bytes:
@@ -107,6 +110,6 @@ class Shelf:
             self.cache.trim()
 
     def _write(self, name: str, content: bytes) -> None:
-        unfinished = self.folder / f"{uuid4().hex}.part"
+        unfinished = self.folder / f"{uuid4().hex}{UNFINISHED}"
         unfinished.write_bytes(content)
         unfinished.replace(self.folder / name)
