@@ -37,11 +37,13 @@ class LibavCapture:
             raise UndecodableError("needs the package av to be decoded. Install it.") from None
         self._error = av.FFmpegError
         try:
-            self._file = av.open(str(path.resolve()), options={"protocol_whitelist": "file"})
+            self._file = av.open(
+                str(path.resolve()), options={"protocol_whitelist": "file"}, metadata_errors="replace"
+            )
         except self._error:
             raise self.unreadable() from None
         stream = self._file.streams.best("video")
-        if not isinstance(stream, av.VideoStream):
+        if not isinstance(stream, av.VideoStream) or stream.codec_context is None:  # None: no decoder for it
             self._file.close()
             raise self.unreadable()
         stream.thread_type = "AUTO"

@@ -17,7 +17,8 @@ NOTHING_SPECIFIC = "The model wrote nothing specific about this; its overall rea
 MOST_ROUNDED = 0.994
 SECOND_LOOK = "══ The same pair judged again with the videos exchanged: Video 1 below is Video 2 on the screen ══"
 # A note that had to go into the rationale's own text area, see `with_note`.
-NOTE_BLOCK = re.compile(r"\s*\[Model: (?:Tie|Video [12])(?:[,\s][^\]]*)?\]\s*")
+# Blanks are taken from their first on and never given back, so that a million of them are gone through once.
+NOTE_BLOCK = re.compile(r"(?<!\s)\s*+\[Model: (?:Tie|Video [12])(?:[,\s][^\[\]]*)?\]\s*+")
 # Databases refuse NUL, JSON refuses lone surrogates, and other control characters have no picture.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import sys
 from typing import TYPE_CHECKING
 
@@ -130,3 +132,34 @@ def test_files_are_read_front_to_back_only(clips: Clips) -> None:
         assert not capture.header.seekable
         with pytest.raises(NotImplementedError):
             capture.seek(3)
+
+
+@pytest.mark.parametrize("kind", ["interlaced", "av1"])
+def test_names_in_the_file_that_are_no_text_do_not_matter(kind: str, clips: Clips) -> None:
+    content = clips.clip(kind, SHAPE).read_bytes()
+    path = clips.write(f"{kind}_named.mp4", content.replace(b"VideoHandler", b"Video\xf4\xff\xfeHand"))
+    assert path.read_bytes() != content
+    with VideoPair.open(path, path, VRTHINKER_128) as pair:
+        assert pair.clips[0].frames == SHAPE.frames
+
+
+def test_a_codec_that_nobody_knows_is_told(clips: Clips) -> None:
+    content = clips.clip("interlaced", SHAPE).read_bytes()
+    path = clips.write("unknown_codec.mp4", content.replace(b"avc1", b"zzz9"))
+    with pytest.raises(UndecodableError):
+        LibavCapture(path, Limits())
+    with pytest.raises(MediaError, match="can be decoded"):
+        VideoPair.open(path, path, VRTHINKER_128)
+
+
+@pytest.mark.parametrize("kind", BEYOND_OPENCV)
+def test_damage_ends_in_frames_or_in_one_reason(kind: str, clips: Clips, tmp_path: Path) -> None:
+    content, chance = clips.clip(kind, SHAPE).read_bytes(), random.Random(kind)  # noqa: S311  # repeatable damage
+    path = tmp_path / f"damaged{clips.clip(kind, SHAPE).suffix}"
+    for changes in (1, 5, 50) * 3:
+        damaged = bytearray(content)
+        for _ in range(changes):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(MediaError), VideoPair.open(path, path, VRTHINKER_128) as pair:
+            assert pair.clips[0].frames > 0

@@ -472,6 +472,12 @@ def test_a_note_is_taken_off_wherever_a_person_wrote_on(said: str, before: str, 
     assert rationales_of(LAYOUT, [area("ta_rationale", f"{before}[{said}]{after}")]) == {Dimension.TA: left}
 
 
+@pytest.mark.timeout(10)  # a hang is a pattern that has become quadratic
+@pytest.mark.parametrize("text", ["a" + " " * 1_000_000 + "b", "a" + "[Model: Tie," * 100_000, "a" + "\n[" * 500_000])
+def test_a_reason_without_end_is_read_at_once(text: str) -> None:
+    assert rationales_of(LAYOUT, [area("ta_rationale", text)]) == {Dimension.TA: text}
+
+
 def test_a_prediction_gives_back_the_models_own_words() -> None:
     judgement = judged(odds=ODDS, clips=CLIPS)
     expected = {d: v.rationale for d, v in judgement.verdicts.items() if v.rationale}
