@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from backend.export.columns import COLUMNS, card_features
 from backend.export.record import Exposure
 from backend.export.writing import RECORDS
 
@@ -129,7 +130,8 @@ def _front(manifest: Manifest) -> str:
         if found:
             configs.append({"config_name": folder, "data_files": found})
     tags = ["video-preference", "reward-model", "human-feedback"]
-    lines = {"tags": tags, "configs": configs}
+    types = [{"config_name": "records", "features": card_features(COLUMNS)}]
+    lines = {"tags": tags, "configs": configs, "dataset_info": types}
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in lines.items())
 
 

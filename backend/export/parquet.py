@@ -9,15 +9,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from backend.errors import ExportError
-from backend.types import Dimension
+from backend.export.columns import COLUMNS, TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from backend.export.columns import Type
     from backend.export.folder import Draft
 
 BATCH = 1000  # rows held in memory; `datasets` would first write, and map into memory, a copy of everything
-TIMES = ("created_at", "updated_at")
 
 
 def write_parquet(draft: Draft) -> None:
@@ -70,45 +70,14 @@ def _row(line: str) -> dict[str, Any]:
 
 
 def _features(datasets: Any) -> Any:  # noqa: ANN401  # the library is untyped
-    """The types of `row.row_of`."""
-    value, several = datasets.Value, datasets.List
-    text, whole, real, flag = value("string"), value("int64"), value("float64"), value("bool")
-    moment = value("timestamp[us, tz=UTC]")
-    video = {"reference": text, "sha256": text, "fps": real, "frames": whole, "width": whole, "height": whole}
-    label = {
-        "human": value("int8"),
-        "model": value("int8"),
-        "comparison": text,
-        "confidence": real,
-        "order_dependent": flag,
-        "with_videos_exchanged": value("int8"),
-        "rationale_before": text,
-        "rationale_after": text,
-        "rationale_edited": flag,
-    }
-    turn = {"reply": text, "outcome": text, "note": text, "served": several(whole), "forced": flag}
-    frame = {"video": value("int8"), "slot": whole, "index": whole, "wanted": whole, "seconds": real, "turn": whole}
-    rollout = {"stop": text, "forced": flag, "turns": several(turn), "frames": several({**frame, "file": text})}
-    return datasets.Features(
-        {
-            "id": text,
-            "project": whole,
-            "task": whole,
-            "annotation": whole,
-            "annotator": text,
-            "split": text,
-            "prompt": text,
-            "video1": video,
-            "video2": video,
-            "labels": {dimension.value: label for dimension in Dimension},
-            "disagrees": flag,
-            "exposure": text,
-            "lead_time": real,
-            "created_at": moment,
-            "updated_at": moment,
-            "model_version": text,
-            "trace_source": text,
-            "rollout": rollout,
-            "problems": several(text),
-        }
-    )
+    """The columns' types in the library's own words; times are times here."""
+    times = dict.fromkeys(TIMES, "timestamp[us, tz=UTC]")
+
+    def typed(kind: Type) -> Any:  # noqa: ANN401  # the library is untyped
+        if isinstance(kind, str):
+            return datasets.Value(kind)
+        if isinstance(kind, dict):
+            return {name: typed(inner) for name, inner in kind.items()}
+        return datasets.List(typed(kind[0]))
+
+    return datasets.Features(typed(COLUMNS | times))
