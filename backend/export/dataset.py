@@ -81,11 +81,10 @@ def export_dataset(
     The same ledger and options give the same bytes. `observe` is told how many of how many annotations were looked at.
 
     Raises:
-        SettingsError: a format is unknown or needs the pictures.
+        SettingsError: a format is unknown or needs the pictures, or the project is unknown.
         ValueError: pictures are wanted without `videos`.
         NothingToExportError: no answer is left to be exported.
         ExportError: the folder cannot be written.
-        SettingsError: the project is unknown.
         LabelConfigError: the project's labeling config is not for pairwise judging.
         LabelStudioError: the token is not accepted while videos are fetched.
         LedgerError: the ledger cannot be used.
@@ -184,7 +183,8 @@ class _Export:
         told = source if isinstance(source, TraceSource) else None
         add_line(self._draft, RECORDS, row_of(record, trace_source=told, files=shown.files))
         self._write_example(record, example if shown.files else None, shown)
-        self.answers.append((record.annotation, record.model_version, record.updated_at))
+        if not self._lacks_pictures(source, shown):  # those may be there the next time
+            self.answers.append((record.annotation, record.model_version, record.updated_at))
 
     def _example(self, record: Record, contract: Contract | None) -> tuple[TraceSource | Unfit, Example | None]:
         """Whose reasons an example of this record has, and where pictures are written the example itself.
@@ -199,10 +199,14 @@ class _Export:
     def _count_example(self, record: Record, source: TraceSource | Unfit, shown: Shown) -> None:
         if isinstance(source, Unfit):
             self._tallies.no_example(source)
-        elif self._pictures and not shown.files:
+        elif self._lacks_pictures(source, shown):
             self._tallies.no_example(NO_PICTURES)
         else:
             self._tallies.example(source, pair=source is TraceSource.PERSON or record.human != record.model)
+
+    def _lacks_pictures(self, source: TraceSource | Unfit, shown: Shown) -> bool:
+        """Whether it would be an example, had its pictures been there."""
+        return self._pictures is not None and not isinstance(source, Unfit) and not shown.files
 
     def _write_example(self, record: Record, example: Example | None, shown: Shown) -> None:
         case = Case(record, example, images_of(example, shown.files) if example else [])

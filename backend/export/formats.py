@@ -6,8 +6,10 @@ format, the `message_list` of VR-Thinker's own training code, the CSV columns of
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from backend.label_studio.importing import below_document_root
 from backend.types import Dimension, Frame, Preference, Text
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from backend.types import Conversation, FrameRef, Message
 
 IMAGE = "<image>"
+MARK = re.compile("<(image|video|audio|bbox|ref-object)>")  # of ms-swift and LLaMA-Factory
 VIDEOALIGN = {Preference.VIDEO_1: "A", Preference.VIDEO_2: "B", Preference.TIE: "same"}
 VIDEOALIGN_COLUMNS = (
     *("path_A", "path_B", "prompt", "VQ", "MQ", "TA", "Overall"),
@@ -85,14 +88,16 @@ def message_list(example: Example, images: list[str]) -> dict[str, Any]:
 def video_align(record: Record) -> list[str] | None:
     """VideoAlign's pairwise row, in the order of its columns: A, B or same per dimension, then each video's rates.
 
-    None where it would be incomplete, because its reader takes no gaps.
+    Its reader puts a folder before the videos' names, so those of Label Studio's local files are paths below the
+    document root; others stay addresses. None where a row would be incomplete, because its reader takes no gaps.
     """
     human, clips = record.human, record.judgement.clips
     if len(human) < len(Dimension) or len(clips) != 2:
         return None
     labels = [VIDEOALIGN[human[d]] for d in (Dimension.VQ, Dimension.MQ, Dimension.TA, Dimension.OA)]
     rates = [text for clip in clips for text in (f"{clip.fps:g}", str(clip.frames))]
-    return [record.video1, record.video2, record.prompt, *labels, *rates]
+    paths = [below_document_root(video) or video for video in (record.video1, record.video2)]
+    return [*paths, record.prompt, *labels, *rates]
 
 
 def dataset_info(files: Mapping[str, str]) -> dict[str, Any]:
@@ -140,5 +145,5 @@ def _said(text: str) -> dict[str, str]:
 
 
 def _plain(text: str) -> str:
-    """The text, a literal `<image>` in it broken up, or it would ask for a picture."""
-    return text.replace(IMAGE, "< image>")
+    """The text, marks such as a literal `<image>` in it broken up, or they would ask for a picture or a sound."""
+    return MARK.sub(r"< \1>", text)

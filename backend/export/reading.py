@@ -70,7 +70,7 @@ def _unusable(one: Answered) -> LeftOut | None:
         return LeftOut.DELETED
     if annotation.was_cancelled:
         return LeftOut.SKIPPED
-    if annotation.parent_prediction is not None and annotation.lead_time is None:
+    if annotation.bulk:
         return LeftOut.BULK
     if one.other_data:
         return LeftOut.OTHER_DATA

@@ -138,7 +138,7 @@ def _video_align(draft: Draft, case: Case) -> None:
 
 def _csv(values: Iterable[str]) -> bytes:
     line = StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values)
+    csv.writer(line, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(values)  # else a bare CR would end a row
     return line.getvalue().encode("utf-8", "replace")
 
 

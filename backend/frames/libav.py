@@ -37,9 +37,7 @@ class LibavCapture:
             raise UndecodableError("needs the package av to be decoded. Install it.") from None
         self._error = av.FFmpegError
         try:
-            self._file = av.open(
-                str(path.resolve()), options={"protocol_whitelist": "file"}, metadata_errors="replace"
-            )
+            self._file = av.open(str(path.resolve()), options={"protocol_whitelist": "file"}, metadata_errors="replace")
         except self._error:
             raise self.unreadable() from None
         stream = self._file.streams.best("video")

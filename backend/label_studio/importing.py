@@ -59,14 +59,19 @@ class Places:
             return _absent(Path(unquote(parts.path)))
         if parts.scheme or parts.netloc:
             return None
-        if parts.path == LOCAL_FILES:
-            wanted = parse_qs(parts.query).get("d", [""])[0]
-            return None if self.files_root is None else _absent(self.files_root / wanted.lstrip("/"))
+        if (wanted := below_document_root(reference)) is not None:
+            return None if self.files_root is None else _absent(self.files_root / wanted)
         if parts.path.startswith("/data/"):
             return None  # uploaded to Label Studio
         if not reference.startswith("/"):
             return f"{reference} is a relative path; name Label Studio's document root with --files-root"
         return _absent(Path(reference))
+
+
+def below_document_root(reference: str) -> str | None:
+    """The path that an address of Label Studio's local files names; None for any other reference."""
+    parts = urlsplit(reference)
+    return parse_qs(parts.query).get("d", [""])[0].lstrip("/") if parts.path == LOCAL_FILES else None
 
 
 def _absent(path: Path) -> str:

@@ -23,7 +23,7 @@ def write(out: Path) -> None:
         studio.folder.mkdir()
         ledger = Ledger.open(f"sqlite:///{folder}/ledger.db")
         people = People(ledger)
-        for task, prompt in ((1, "prompt 1"), (2, "prompt 2")):
+        for task, prompt in ((1, "prompt 1: a <video> of an <audio> tape"), (2, "prompt 2")):
             judgement = studio.judged(ASK, DECIDE, prompt=prompt)
             people.task(task, judgement, prompt=prompt, videos=studio.references)
         people.answer(1, {MQ: VIDEO_1})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def crowd(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         people.task(number, studio.judged(prompt=prompt), prompt=prompt, videos=studio.references)
     people.answer(1)
     people.answer(2, {TA: VIDEO_1})
-    people.answer(3, {MQ: VIDEO_1, OA: TIE}, reasons={MQ: "Video 2 stutters <image>.", OA: "Neither is good."})
+    people.answer(3, {MQ: VIDEO_1, OA: TIE}, reasons={MQ: "Video 2 stutters <image><video>.", OA: "<audio>: none."})
     people.answer(4, updated_at=START + timedelta(microseconds=123456))
     people.answer(5, {VQ: VIDEO_1}, linked=False)
     yield people
@@ -150,8 +151,11 @@ def test_trl_dpo_prefers_the_person_s_labels_to_the_model_s(out: Path, tmp_path:
 
 
 def marked(row: dict[str, Any]) -> int:
-    texts = [*row["messages"], *(row[key] for key in ("chosen", "rejected") if key in row)]
-    return sum(message["content"].count("<image>") for message in texts)
+    return sum(text.count("<image>") for text in texts_of(row))
+
+
+def texts_of(row: dict[str, Any]) -> list[str]:
+    return [one["content"] for one in (*row["messages"], *(row[key] for key in ("chosen", "rejected") if key in row))]
 
 
 @pytest.mark.parametrize(
@@ -163,6 +167,7 @@ def test_marked_rows_have_one_mark_for_each_picture(out: Path, folder: str, name
     assert len(found) == count
     for row in found:
         assert marked(row) == len(row["images"]) == PICTURES, "a literal <image> in outside text is no mark"
+        assert not any(mark in text for text in texts_of(row) for mark in ("<video>", "<audio>"))
         roles = [message["role"] for message in row["messages"]]
         assert roles[0] == "system"
         assert roles[1:] == ["user", "assistant"] * (len(roles) // 2) or roles[1:] == ["user", "assistant", "user"]
@@ -211,6 +216,39 @@ def test_video_align_has_the_columns_of_its_guide(out: Path, studio: Studio) -> 
     assert first["prompt"] == "prompt 15 <image> <|im_end|>"
 
 
+def test_video_align_finds_local_files_below_a_folder_and_one_row_for_each_prompt(
+    people: People, studio: Studio, tmp_path: Path
+) -> None:
+    import datasets
+
+    prompt = 'a cat\rjumps,\nthen "sits"'
+    judgement = studio.judged(prompt=prompt)
+    people.task(1, judgement, prompt=prompt, videos=("/data/local-files/?d=videos/a%20b.mp4", "s3://bucket/b.mp4"))
+    people.answer(1)
+    export_dataset(people.ledger, ExportOptions(PROJECT, tmp_path / "set", VRTHINKER_128))
+    (file,) = (tmp_path / "set" / "video-align").glob("*.csv")
+    (row,) = datasets.load_dataset("csv", data_files=str(file), cache_dir=str(tmp_path / "cache"), split="train")
+    assert (row["path_A"], row["path_B"], row["prompt"]) == ("videos/a b.mp4", "s3://bucket/b.mp4", prompt)
+    assert (row["fps_A"], row["num_frames_A"]) == (24, 120)
+
+
+def test_records_whose_columns_are_filled_late_load_by_the_card(out: Path, tmp_path: Path) -> None:
+    late = tmp_path / "set"
+    late.mkdir()
+    shutil.copy(out / "README.md", late)
+    first = rows(out)[0]
+    empty = first | {"problems": [], "trace_source": None, "lead_time": None}
+    sure = {name: label | {"confidence": 0.75} for name, label in first["labels"].items()}
+    line = json.dumps(empty) + "\n"
+    with (late / "records.jsonl").open("w") as file:
+        for _ in range(11_000_000 // len(line)):  # `datasets` guesses from the first 10 MiB
+            file.write(line)
+        file.write(json.dumps(first | {"problems": ["at last"], "labels": sure}) + "\n")
+    found = loaded(late, "records", tmp_path)["train"]
+    assert (found[0]["problems"], found[-1]["problems"]) == ([], ["at last"])
+    assert [found[place]["labels"]["TA"]["confidence"] for place in (0, -1)] == [None, 0.75]
+
+
 def test_parquet_holds_the_very_records(out: Path, tmp_path: Path) -> None:
     found = {row["id"]: row for row in both(loaded(out, "parquet", tmp_path))}
     times = ("created_at", "updated_at")
@@ -239,6 +277,7 @@ def test_a_video_that_was_changed_gives_no_pictures_and_no_examples(
     assert row["problems"] == ["no pictures: Video 2 was changed after it was judged"]
     assert not (tmp_path / "set" / "trl-sft").exists()
     assert not (tmp_path / "set" / "frames").exists()
+    assert people.ledger.exported(PROJECT) == {}, "the video may be there again for --since last"
 
 
 class Unavailable:
