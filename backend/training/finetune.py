@@ -179,6 +179,25 @@ def _check_state(out: Path, *, resume: bool) -> None:
         )
 
 
+def _arguments(**chosen: Any) -> TrainingArguments:  # noqa: ANN401  # the Trainer's own
+    """What the caller has chosen, and what these rows and this model need."""
+    return TrainingArguments(
+        per_device_train_batch_size=1,
+        per_device_eval_batch_size=1,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        prediction_loss_only=True,
+        # A row's tensors differ in their first dimension, so they must not be cut to one batch size.
+        accelerator_config={"dispatch_batches": False, "split_batches": False},
+        save_strategy="steps",
+        save_total_limit=1,
+        report_to=[],
+        logging_steps=1,
+        **chosen,
+    )
+
+
 def finetune(
     dataset: Path,
     out: Path,
@@ -208,25 +227,13 @@ def finetune(
     checkpoint = load(model, state)
     rows = Conversations(dataset, "train", checkpoint)
     held_out = (dataset / ROWS / "validation.jsonl").exists()
-    arguments = TrainingArguments(
+    arguments = _arguments(
         output_dir=str(out),
         max_steps=steps,
-        per_device_train_batch_size=1,
-        per_device_eval_batch_size=1,
         gradient_accumulation_steps=batch,
         learning_rate=learning_rate,
         seed=seed,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=torch.cuda.is_available(),
-        remove_unused_columns=False,
-        prediction_loss_only=True,
-        # A row's tensors differ in their first dimension, so they must not be cut to one batch size.
-        accelerator_config={"dispatch_batches": False, "split_batches": False},
-        save_strategy="steps",
         save_steps=save_every,
-        save_total_limit=1,
-        report_to=[],
-        logging_steps=1,
     )
     validation = Conversations(dataset, "validation", checkpoint) if held_out else None
     trainer = Trainer(
