@@ -53,7 +53,7 @@ def _of_task(
         if reason := _unusable(one):
             left_out[reason] += 1
             continue
-        person = _person(one.annotation)
+        person = one.annotation.person
         if (before := latest.get(person)) is not None:
             left_out[LeftOut.SUPERSEDED] += 1
             if _order(before.annotation, layout) > _order(one.annotation, layout):
@@ -75,11 +75,6 @@ def _unusable(one: Answered) -> LeftOut | None:
     if one.other_data:
         return LeftOut.OTHER_DATA
     return LeftOut.NOT_JUDGED if one.judgement is None else None
-
-
-def _person(annotation: Annotation) -> object:
-    """Who answered; an answer of nobody known stands for itself."""
-    return ("annotation", annotation.id) if annotation.completed_by is None else annotation.completed_by
 
 
 def _order(annotation: Annotation, layout: Layout) -> tuple[bool, datetime, int]:

@@ -16,7 +16,8 @@ from backend.log import line
 from backend.reasoning.swap import score
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator
+    from datetime import datetime
     from threading import Event
 
     from backend.label_studio.layout import Layout
@@ -61,7 +62,7 @@ class Comparing:
         layout = self._layout_of(project)
         if layout is None:
             return
-        for answered in _standing(self._ledger.answered(project, tasks=sorted(tasks))):
+        for answered in _standing(layout, self._ledger.answered(project, tasks=sorted(tasks))):
             if (one := _compared(layout, answered)) is not None:
                 yield one
 
@@ -75,14 +76,18 @@ class Comparing:
             return None
 
 
-def _standing(answers: Iterable[Answered]) -> Iterable[Answered]:
-    """What people answered and looked at: of one person's answers to one task the latest."""
-    found: dict[object, Answered] = {}
-    for one in sorted(answers, key=lambda one: (one.annotation.updated_at, one.annotation.id)):
+def _standing(layout: Layout, answers: Iterable[Answered]) -> Iterable[Answered]:
+    """What people answered and looked at: of one person's answers to one task the latest that has a label."""
+
+    def order(one: Answered) -> tuple[bool, datetime, int]:
+        annotation = one.annotation
+        return bool(labels_of(layout, annotation.result)), annotation.updated_at, annotation.id
+
+    found: dict[tuple[int, Hashable], Answered] = {}
+    for one in sorted(answers, key=order):
         annotation = one.annotation
         if not (annotation.deleted or annotation.was_cancelled or annotation.bulk):
-            person = annotation.completed_by if annotation.completed_by is not None else ("id", annotation.id)
-            found[annotation.task, person] = one
+            found[annotation.task, annotation.person] = one
     return found.values()
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from backend.errors import JobCrashedError, TaskError, WorkerLostError
 from backend.ledger import Key, State
-from backend.ledger.work import key_of
+from backend.ledger.rows import key_of
 from backend.log import line
 from backend.queue import Drop
 from backend.queue.names import JUDGE, PUBLISH, REPUBLISH, place_in, row_id

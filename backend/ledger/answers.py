@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, func, or_, select, update
 
-from backend.ledger.database import Database, outdate, upsert
+from backend.ledger.database import CHUNK, Database, outdate, upsert
 from backend.ledger.records import Annotation, Project, Sync
 from backend.ledger.schema import annotation, project
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime, timedelta
-
-CHUNK = 500
 
 
 class Answers(Database):

@@ -6,10 +6,11 @@ from bisect import bisect_right
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import delete, select, tuple_
 
-from backend.ledger.database import upsert
-from backend.ledger.schema import data_change, work
+from backend.ledger.database import CHUNK, outdate, upsert
+from backend.ledger.schema import annotation, data_change, work
+from backend.ledger.schema import judgement as judgements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from backend.ledger.records import Annotation
 
 SHOWN = ("video1", "video2", "prompt")  # what a judgement is of
-CHUNK = 500  # rows per statement, for SQLite's limit of variables
 
 
 def changed_places(db: Connection, rows: Sequence[Mapping[str, Any]]) -> set[tuple[int, int]]:
@@ -44,6 +44,16 @@ def note_changes(db: Connection, places: Iterable[tuple[int, int]], moment: date
     rows = [{"project": project, "task": task, "changed_at": moment} for project, task in sorted(places)]
     if rows:
         db.execute(upsert(db, data_change).on_conflict_do_nothing(), rows)
+
+
+def forget_judgements(db: Connection, rows: Sequence[int]) -> None:
+    """Forget what came of rows before they were entered anew: it is of other videos."""
+    for start in range(0, len(rows), CHUNK):
+        gone = delete(judgements).where(judgements.c.work_id.in_(rows[start : start + CHUNK]))
+        judged = db.scalars(gone.returning(judgements.c.work_id)).all()
+        if judged:
+            places = select(work.c.project, work.c.task).where(work.c.id.in_(judged))
+            outdate(db, tuple_(annotation.c.project, annotation.c.task).in_(places))
 
 
 def changes_of(db: Connection, project: int, tasks: Sequence[int] | None = None) -> dict[int, list[datetime]]:

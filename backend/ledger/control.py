@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, select, update
 
-from backend.ledger.database import Database, upsert
+from backend.ledger.database import CHUNK, Database, upsert
 from backend.ledger.records import Automatic, Paused, State
 from backend.ledger.schema import control, work
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 EVERY_PROJECT = 0  # Label Studio's own ids begin at 1
 CANCELLED = "cancelled"
 FIRST_OF_ALL = datetime(1970, 1, 1, tzinfo=UTC)
-CHUNK = 500
 
 
 def not_paused() -> ColumnElement[bool]:

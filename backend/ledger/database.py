@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
 BUSY_TIMEOUT_S = 30
+CHUNK = 500  # rows per statement: five hundred keys of three values stay under SQLite's limit of variables
 LOCK_OF_SCHEMA = 0x5652_5448  # any number that only this program uses as a PostgreSQL advisory lock
 
 

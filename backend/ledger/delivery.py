@@ -6,15 +6,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import and_, bindparam, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, select, tuple_, update
 
 from backend.errors import JobCrashedError
-from backend.ledger.database import Database, outdate
+from backend.ledger.database import CHUNK, Database, outdate
 from backend.ledger.records import Claim, Key, State
+from backend.ledger.rows import answers_to, is_key, task_of
 from backend.ledger.schema import annotation, work
 from backend.ledger.schema import judgement as judgements
 from backend.ledger.text import sayable
-from backend.ledger.work import CHUNK, answers_to, is_key, pause_after, task_of
+from backend.ledger.work import pause_after
 from backend.types import Judgement
 from backend.wire import from_json
 
@@ -118,8 +119,7 @@ class Delivery(Database):
             work.c.model_version == bindparam("wanted_version"),
         )
         # A queued row was entered anew while its prediction was on the way: with other videos, or after it was deleted.
-        unfit = (work.c.state == State.PUBLISHED, work.c.state == State.QUEUED)
-        statement = update(work).where(*wanted, ~or_(*unfit))
+        statement = update(work).where(*wanted, work.c.state.not_in((State.PUBLISHED, State.QUEUED)))
         statement = statement.values(**done, prediction_id=bindparam("wanted_prediction"))
         rows = [
             {"wanted_project": key.project, "wanted_task": key.task, "wanted_version": key.model_version}

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -166,6 +166,11 @@ class Annotation:
     def bulk(self) -> bool:
         """Whether Label Studio made it out of a prediction ("Create annotations from predictions"): nobody looked."""
         return self.parent_prediction is not None and self.lead_time is None
+
+    @property
+    def person(self) -> Hashable:
+        """Who answered; an answer of nobody known stands for itself."""
+        return ("annotation", self.id) if self.completed_by is None else self.completed_by
 
     def may_have_seen(self, published: Iterable[datetime | None]) -> bool:
         """Whether a prediction can have been on the screen, of those of its task that were published at these times."""

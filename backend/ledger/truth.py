@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Text, cast, select
 
-from backend.ledger.answers import CHUNK, Answers
+from backend.ledger.answers import Answers
 from backend.ledger.changes import changes_of, same_data
+from backend.ledger.database import CHUNK
 from backend.ledger.records import Answered, Judged, Key
+from backend.ledger.rows import task_of
 from backend.ledger.schema import judgement as judgements
 from backend.ledger.schema import work
-from backend.ledger.work import task_of
 from backend.types import Dimension, Judgement, Verdict
 from backend.wire import from_json, from_text
 

@@ -15,11 +15,12 @@ from backend.errors import (
     TaskDeletedError,
     WorkerLostError,
 )
-from backend.ledger.changes import SHOWN, changed_places, note_changes
+from backend.ledger.changes import SHOWN, changed_places, forget_judgements, note_changes
 from backend.ledger.control import CANCELLED, not_paused
-from backend.ledger.database import Database, outdate, upsert
+from backend.ledger.database import CHUNK, Database, outdate, upsert
 from backend.ledger.records import Entry, Key, State
-from backend.ledger.schema import annotation, comparison, work
+from backend.ledger.rows import answers_to, entry_of, is_key, key_of, task_of
+from backend.ledger.schema import comparison, work
 from backend.ledger.schema import judgement as judgements
 from backend.ledger.text import sayable, storable
 from backend.types import Judgement, PairwiseTask
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
-
     from backend.errors import TaskError
     from backend.wire import Outcome
 
@@ -38,7 +37,6 @@ ENQUEUE_GRACE = timedelta(seconds=20)  # whoever entered a task enqueues it with
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=10)
 GONE = (TaskDeletedError.reason, LabelStudioNotFoundError.reason)  # why work on a task was stopped: it was not there
-CHUNK = 500  # rows per statement: five hundred keys of three values stay under SQLite's limit of variables
 
 
 def pause_after(attempts: int) -> timedelta:
@@ -55,21 +53,6 @@ def is_blind(project: int, task: int, share: float) -> bool:
     """Whether a task belongs to the share that is judged but never shown; the same for every model version."""
     digest = hashlib.sha256(f"{project}:{task}".encode()).digest()
     return int.from_bytes(digest[:8]) < share * 2**64
-
-
-def key_of(order: Order) -> Key:
-    """The row an order belongs to."""
-    return Key(order.task.project, order.task.task, order.model_version)
-
-
-def is_key(key: Key) -> Any:  # noqa: ANN401  # SQLAlchemy's own expression type is not generic here
-    """The condition that selects one row."""
-    return and_(work.c.project == key.project, work.c.task == key.task, work.c.model_version == key.model_version)
-
-
-def answers_to(key: Key) -> ColumnElement[bool]:
-    """The condition that selects people's annotations of a row's task."""
-    return and_(annotation.c.project == key.project, annotation.c.task == key.task)
 
 
 class Work(Database):
@@ -94,7 +77,7 @@ class Work(Database):
             changed = changed_places(db, rows)
             entered = {(row.project, row.task): row.id for row in db.execute(self._upsert(db, again=again), rows)}
             note_changes(db, changed & entered.keys(), now)
-            _forget_judgements(db, sorted(entered.values()))
+            forget_judgements(db, sorted(entered.values()))
         return [task for place, task in by_task.items() if place in entered]
 
     @staticmethod
@@ -276,7 +259,7 @@ class Work(Database):
         """One row, or None where the task was never entered under that model version."""
         with self._read() as db:
             row = db.execute(select(work).where(is_key(key))).mappings().first()
-        return None if row is None else _entry(row)
+        return None if row is None else entry_of(row)
 
     def judgement(self, key: Key) -> Judgement | None:
         """What the model made of a task, also while it is not published or never shown."""
@@ -284,36 +267,3 @@ class Work(Database):
         with self._read() as db:
             body = db.scalar(statement)
         return None if body is None else from_json(Judgement, body)
-
-
-def _forget_judgements(db: Connection, rows: Sequence[int]) -> None:
-    """Forget what came of rows before they were entered anew: it is of other videos."""
-    for start in range(0, len(rows), CHUNK):
-        gone = delete(judgements).where(judgements.c.work_id.in_(rows[start : start + CHUNK]))
-        judged = db.scalars(gone.returning(judgements.c.work_id)).all()
-        if judged:
-            places = select(work.c.project, work.c.task).where(work.c.id.in_(judged))
-            outdate(db, tuple_(annotation.c.project, annotation.c.task).in_(places))
-
-
-def task_of(row: RowMapping) -> PairwiseTask:
-    """The task in a row of `work`."""
-    fps1, fps2 = row["player_fps"]
-    return PairwiseTask(row["project"], row["task"], row["video1"], row["video2"], row["prompt"], (fps1, fps2))
-
-
-def _entry(row: RowMapping) -> Entry:
-    same = (
-        "shown",
-        "attempts",
-        "publish_attempts",
-        "reason",
-        "message",
-        "prediction_id",
-        "not_before",
-        "entered_at",
-        "judged_at",
-        "published_at",
-    )
-    key = Key(row["project"], row["task"], row["model_version"])
-    return Entry(key=key, task=task_of(row), state=State(row["state"]), **{name: row[name] for name in same})

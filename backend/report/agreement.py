@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.agreement.compare import Comparison, Tally
+from backend.report.exposure import Exposure
 from backend.report.figures import Agreement, Group, Part, Parts
-from backend.report.gather import Exposure
 from backend.report.measure import calibration, confusion_of, kappa, scored, share
 from backend.types import Dimension, Preference
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backend.report.exposure import Exposure
 from backend.report.figures import Contest
-from backend.report.gather import Exposure
 from backend.report.measure import paired
 from backend.types import Dimension
 

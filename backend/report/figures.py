@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backend.agreement.compare import Comparison
-from backend.report.gather import Exposure, Left
+from backend.report.exposure import Exposure
+from backend.report.gather import Left
 from backend.report.measure import Calibration, Estimate, Paired, Scored, Share
 from backend.types import Dimension, Preference
 

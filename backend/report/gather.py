@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from backend.label_studio.convert import read_labels
-from backend.ledger import same_data
+from backend.report.exposure import Exposure, exposure_of, exposure_to_any, fits
 from backend.report.source import source_of
 from backend.types import Dimension, Preference
 
@@ -29,14 +29,6 @@ NONE = -1  # a label that was not given
 MOST_PROBLEMS = 20
 OTHER_PROBLEMS = "others"
 EVERY = 1000  # answers between two words on how far reading is
-
-
-class Exposure(StrEnum):
-    """What the person knew of a judgement when answering."""
-
-    SHOWN = "shown"  # began with this very prediction
-    BLIND = "blind"  # the task was judged, but no version's judgement was shown before the answer
-    UNLINKED = "unlinked"  # began with an empty form or another version's prediction: what was seen is unknown
 
 
 class Left(StrEnum):
@@ -168,7 +160,7 @@ def gather(
         for one in _wanted(judged, wanted):
             gathered.verdicts.setdefault(one.model_version, Verdicts()).add(one)
         for annotation, labels in _standing(gathered, answers, layout, wanted):
-            fitting = [one for one in judged if _fits(annotation, one, changes.get(annotation.task, ()))]
+            fitting = [one for one in judged if fits(annotation, one, changes.get(annotation.task, ()))]
             if judged and not fitting:
                 gathered.left[Left.OTHER_DATA] += 1
                 continue
@@ -216,20 +208,9 @@ def _standing(
             gathered.left[reason] += 1
             continue
         gathered.note(reading.problems)
-        person: Hashable = annotation.completed_by if annotation.completed_by is not None else ("id", annotation.id)
-        gathered.left[Left.REPEATED] += person in found
-        found[person] = (annotation, reading.labels)
+        gathered.left[Left.REPEATED] += annotation.person in found
+        found[annotation.person] = (annotation, reading.labels)
     return list(found.values())
-
-
-def _fits(annotation: Annotation, judged: Judged, changes: Sequence[datetime]) -> bool:
-    """Whether a version judged the videos and the prompt that the person answered."""
-    return _linked(annotation, judged) or same_data(annotation, judged.entered_at, changes)
-
-
-def _linked(annotation: Annotation, judged: Judged) -> bool:
-    """Whether the answer began with this version's prediction."""
-    return annotation.parent_prediction is not None and annotation.parent_prediction == judged.prediction_id
 
 
 def _left_out(annotation: Annotation, labels: Labels, wanted: Wanted) -> Left | None:
@@ -259,7 +240,7 @@ def _take_in(
     row = len(answers.task)
     answers.task.append(annotation.task)
     answers.annotator.append(gathered.annotators(annotation.completed_by))
-    answers.exposure.append(_number(_exposure_of_answer(annotation, judged, blind=blind, seen=seen)))
+    answers.exposure.append(_number(exposure_to_any(annotation, judged, blind=blind, seen=seen)))
     answers.created.append(int(annotation.created_at.timestamp()))
     answers.source.append(gathered.sources(source_of(judged[0].task) if judged else "unknown"))
     answers.prompt.append(gathered.prompts(_digest(judged[0].task.prompt) if judged else b""))
@@ -281,26 +262,6 @@ def _add_verdict(comparisons: Comparisons, dimension: Dimension, verdict: Verdic
     comparisons.model[dimension].append(verdict.preference if verdict else NONE)
     comparisons.confidence[dimension].append(float("nan") if confidence is None else confidence)
     comparisons.margin[dimension].append(float("nan") if odds is None else odds[1] - odds[2])
-
-
-def exposure_of(annotation: Annotation, judged: Judged, *, blind: bool, seen: bool) -> Exposure:
-    """What a person knew of one version's judgement.
-
-    `blind` says that the project's config hides all of them now, `seen` that some version's may have been seen all the
-    same: the config or `BLIND_SHARE` were others then.
-    """
-    if _linked(annotation, judged):
-        return Exposure.SHOWN
-    return Exposure.BLIND if not seen and (blind or not judged.shown) else Exposure.UNLINKED
-
-
-def _exposure_of_answer(annotation: Annotation, judged: list[Judged], *, blind: bool, seen: bool) -> Exposure:
-    """What a person knew of any version's judgement."""
-    found = {exposure_of(annotation, one, blind=blind, seen=seen) for one in judged}
-    if Exposure.SHOWN in found:
-        return Exposure.SHOWN
-    hidden = not found and blind and not seen
-    return Exposure.BLIND if hidden or found == {Exposure.BLIND} else Exposure.UNLINKED
 
 
 def _number(exposure: Exposure) -> int:

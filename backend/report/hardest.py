@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.ledger import Key
+from backend.report.exposure import Exposure
 from backend.report.figures import Example, Hard
-from backend.report.gather import Exposure
 from backend.report.measure import share
 from backend.types import Dimension, Preference
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from backend.agreement.compare import Comparison
 from backend.label_studio.controls import DIMENSION_TITLES, PREFERENCE_TITLES
 from backend.report import plot
-from backend.report.gather import Exposure, Left
+from backend.report.exposure import Exposure
+from backend.report.gather import Left
 from backend.types import Dimension
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backend.report.exposure import Exposure
 from backend.report.figures import Alpha, People
-from backend.report.gather import Exposure
 from backend.report.measure import alpha, share
 from backend.types import Dimension, Preference
 

@@ -6,7 +6,7 @@ import re
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from backend.report.gather import Exposure
+from backend.report.exposure import Exposure
 from backend.types import Dimension
 
 if TYPE_CHECKING:

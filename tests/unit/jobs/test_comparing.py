@@ -114,6 +114,12 @@ def test_of_one_persons_answers_to_a_task_only_the_latest_counts(ledger: Ledger)
     assert told(ledger)[True][Dimension.TA] == {Comparison.HUMAN_TIE: 1, Comparison.AGREE: 3}
 
 
+def test_an_answer_without_a_label_replaces_none_that_has_some(ledger: Ledger) -> None:
+    ledger.record(judged(1))
+    ledger.remember_annotation(answer(10), answer(11, labels={}, updated_at=START + timedelta(minutes=1)))
+    assert told(ledger)[True][Dimension.TA] == {Comparison.AGREE: 1}
+
+
 def test_the_blind_slice_is_counted_apart(tmp_path: Path) -> None:
     ledger = Ledger.open(f"sqlite:///{tmp_path}/blind.db", blind_share=0.5)
     ledger.remember_project(Project(1, "Dogs", CONFIG))

@@ -15,7 +15,8 @@ from backend.errors import SettingsError
 from backend.export.record import pseudonym
 from backend.report.compose import report_on
 from backend.report.contest import Seen
-from backend.report.gather import Exposure, Wanted
+from backend.report.exposure import Exposure
+from backend.report.gather import Wanted
 from backend.report.page import page_of
 from backend.report.table import csv_of
 from backend.types import Dimension, Preference

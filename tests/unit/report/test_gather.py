@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backend.report.gather import Exposure, Left, Wanted, gather
+from backend.report.exposure import Exposure
+from backend.report.gather import Left, Wanted, gather
 from backend.types import Dimension
 from tests.unit.label_studio.configs import BLIND
 from tests.unit.report.project import LAYOUT, ONE, START, TWO, SmallProject
