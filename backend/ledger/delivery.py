@@ -119,7 +119,8 @@ class Delivery(Database):
             work.c.model_version == bindparam("wanted_version"),
         )
         # A queued row was entered anew while its prediction was on the way: with other videos, or after it was deleted.
-        statement = update(work).where(*wanted, work.c.state.not_in((State.PUBLISHED, State.QUEUED)))
+        open_rows = and_(work.c.state != State.PUBLISHED, work.c.state != State.QUEUED)  # many rows take no IN
+        statement = update(work).where(*wanted, open_rows)
         statement = statement.values(**done, prediction_id=bindparam("wanted_prediction"))
         rows = [
             {"wanted_project": key.project, "wanted_task": key.task, "wanted_version": key.model_version}
