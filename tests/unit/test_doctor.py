@@ -14,13 +14,10 @@ from typer.testing import CliRunner
 from backend.bench.clips import Shape, make_clip
 from backend.cli import build_app
 from backend.demo.process import free_port
-from backend.doctor import (
+from backend.doctor import Finding, examine
+from backend.doctor.links import (
     SILENCE,
-    Finding,
     api_key,
-    backend_connected,
-    connected_once,
-    examine,
     gpus_have_room,
     label_studio_answers,
     ledger_opens,
@@ -29,11 +26,10 @@ from backend.doctor import (
     redis_evicts_nothing,
     redis_keeps_jobs,
     versions_equal,
-    videos_decode,
-    videos_play,
     web_answers,
     workers_beat,
 )
+from backend.doctor.project import backend_connected, connected_once, videos_decode, videos_play
 from backend.label_studio.client import LabelStudioClient
 from backend.label_studio.project import Target, connect
 from backend.label_studio.records import MlBackend
