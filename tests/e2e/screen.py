@@ -41,18 +41,21 @@ READY = """() => {
   const all = [...document.querySelectorAll('video')].filter(v => v.readyState === 4 && v.duration > 0);
   return all.length === 2 && all.every(v => !v.seeking);
 }"""
-# The players tell each other of every jump. A word still on its way would undo the next jump, so nothing is pressed
-# before both have stood still for a while.
+# The players tell each other of every jump, and place the strokes on their bars only once they know their width. A word
+# still on its way would undo the next jump, so nothing is pressed or measured before all have stood still for a while:
+# so many looks, not so many milliseconds, since a busy machine can let those pass while the page itself stands.
 STILL = """() => new Promise(done => {
   const told = () => JSON.stringify([
     [...document.querySelectorAll('.lsf-frames-control')].map(counter => counter.innerText),
+    [...document.querySelectorAll('.lsf-minimap__connection')].map(stroke => stroke.getBoundingClientRect().x),
     [...document.querySelectorAll('video')].map(v => [v.currentTime, v.seeking, v.readyState]),
   ]);
-  let last = told(), since = performance.now();
+  let last = told(), same = 0;
   const look = () => {
     const now = told();
-    if (now !== last) { last = now; since = performance.now(); }
-    if (performance.now() - since > 400) done(); else setTimeout(look, 50);
+    same = now === last ? same + 1 : 0;
+    last = now;
+    if (same === 8) done(); else setTimeout(look, 50);
   };
   look();
 })"""
@@ -128,7 +131,7 @@ class Screen:
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        """Both videos are loaded and the players know how long they are."""
+        """Both videos are loaded, the players know how long they are, and everything is in its place."""
         self.page.wait_for_selector(".vrt-card .lsf-choices")
         self.page.wait_for_function(READY)
         for number in (1, 2):
@@ -136,6 +139,7 @@ class Screen:
                 "n => /of [1-9]/.test(document.querySelectorAll('.lsf-frames-control')[n - 1]?.innerText || '')",
                 arg=number,
             )
+        self.wait_until_still()
 
     def choices(self) -> dict[str, str | None]:
         """What is chosen per dimension, by its title; None where nothing is."""

@@ -41,7 +41,17 @@ def test_both_videos_stay_in_step_through_play_pause_and_every_kind_of_jump(desk
     screen.page.wait_for_function(AT_REST_TOGETHER)
     screen.wait_until_still()
     one, two = screen.videos()
-    assert one["number"] == two["number"] > 0
+    assert one["time"] == two["time"] > 0.5
+    # Chromium paints what plays for the screen's next refresh: of two that stop together one may already show the frame
+    # that the other would show next. The next jump makes both paint what they hold.
+    assert abs(one["number"] - two["number"]) <= 1
+    screen.page.keyboard.press("Control+Alt+ArrowRight")
+    screen.page.wait_for_function(
+        "was => [...document.querySelectorAll('video')].some(v => v.currentTime > was + 0.5)", arg=one["time"]
+    )
+    screen.wait_until_still()
+    one, two = screen.videos()
+    assert one["number"] == two["number"] > 24
 
     screen.jump(1, 85)
     assert [video["number"] for video in screen.videos()] == [84, 84]
