@@ -48,6 +48,10 @@ class ServiceError(VRThinkerError):
     """A process that the demo needs cannot be installed or started, ended early, or does not answer."""
 
 
+class BenchError(VRThinkerError):
+    """What a bench started did not do what was to be measured."""
+
+
 class TaskError(VRThinkerError):
     """One task cannot be judged or published.
 

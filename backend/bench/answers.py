@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, insert
 
 from backend.bench.report import Measure
 from backend.bench.web import CONFIG
+from backend.errors import BenchError
 from backend.ledger import Ledger, Project, State
 from backend.ledger.schema import annotation, judgement, work
 from backend.settings import child_environment
@@ -224,5 +225,5 @@ def _run(url: str, out: Path) -> tuple[float, float]:
             break
         time.sleep(0.02)
     if process.wait() != 0:
-        raise RuntimeError(f"vrthinker report ended with {process.returncode}")
+        raise BenchError(f"vrthinker report ended with {process.returncode}")
     return time.perf_counter() - start, highest

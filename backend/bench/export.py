@@ -20,6 +20,7 @@ import psutil
 
 from backend.bench.report import Measure
 from backend.bench.web import MB
+from backend.errors import BenchError
 from backend.jobs.syncing import Syncing
 from backend.label_studio import records
 from backend.label_studio.convert import to_prediction
@@ -151,5 +152,5 @@ def _exported(folder: Path, formats: str) -> tuple[float, float, float, float]:
             time.sleep(POLL_S)
     seconds = time.monotonic() - started
     if running.wait():
-        raise RuntimeError(f"{' '.join(command)} ended with {running.returncode}")
+        raise BenchError(f"{' '.join(command)} ended with {running.returncode}")
     return seconds, busy, peak, (out / "records.jsonl").stat().st_size / MB

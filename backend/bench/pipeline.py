@@ -24,6 +24,7 @@ from backend.bench.clips import Shape, make_clip
 from backend.bench.report import Measure
 from backend.bench.studio import running_studio
 from backend.bootstrap import open_ledger
+from backend.errors import BenchError
 from backend.jobs.reconciling import Reconciling
 from backend.label_studio.shipped import shipped_config
 from backend.ledger import Key, State
@@ -131,11 +132,18 @@ def _judged(bench: Bench, clip: str, count: int) -> tuple[float, dict[str, float
     version, tasks = model_version(bench.settings), [bench.task(number, clip) for number in range(1, count + 1)]
     started = time.perf_counter()
     bench.queue.enqueue([Order(task, version) for task in bench.ledger.enter(tasks, version)])
-    _wait(lambda: bench.ledger.counts(1)[State.PUBLISHED] == count)
+    _wait(partial(_published, bench.ledger, count))
     seconds = time.perf_counter() - started
     kept = [bench.ledger.judgement(Key(1, task.task, version)) for task in tasks]
     noted = [judgement.seconds for judgement in kept if judgement is not None]
     return seconds, {name: statistics.mean(one[name] for one in noted) for name in noted[0]}
+
+
+def _published(ledger: Ledger, count: int) -> bool:
+    """Whether all tasks are; one that failed never will be, so there is nothing to wait for."""
+    if failures := ledger.failures(1):
+        raise BenchError(f"{failures[0].count} of {count} tasks failed: {failures[0].message}")
+    return ledger.counts(1)[State.PUBLISHED] == count
 
 
 def _entering(bench: Bench) -> Iterator[Measure]:
@@ -190,7 +198,7 @@ def _wait(ready: Callable[[], object]) -> None:
     deadline = time.monotonic() + LONGEST_WAIT_S
     while not ready():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"not ready after {LONGEST_WAIT_S:.0f} s")
+            raise BenchError(f"the bench's own processes were not ready after {LONGEST_WAIT_S:.0f} s")
         time.sleep(POLL_S)
 
 

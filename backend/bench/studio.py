@@ -66,7 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
         if parts[:2] == ["api", "projects"]:
             self._answer(HTTPStatus.OK, studio.project(int(parts[2])))
         elif parts == ["api", "tasks"]:
-            self._answer(HTTPStatus.OK, {"tasks": studio.listed(json.loads(parse_qs(url.query)["query"][0]))})
+            tasks = studio.listed(json.loads(parse_qs(url.query)["query"][0]))
+            self._answer(HTTPStatus.OK, {"tasks": tasks, "total": len(tasks)})
         elif parts == ["api", "predictions"]:
             stored = studio.predictions.get(int(parse_qs(url.query)["task"][0]))
             self._answer(HTTPStatus.OK, [stored] if stored else [])

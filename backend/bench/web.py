@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from backend.bench.report import Measure
+from backend.errors import BenchError
 from backend.settings import child_environment
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Web:
         """Seconds and body of an answer, over a connection of its own, as Label Studio asks.
 
         Raises:
-            RuntimeError: the answer is not 200.
+            BenchError: the answer is not 200.
         """
         start = time.perf_counter()
         connection = HTTPConnection("127.0.0.1", self.port, timeout=100)
@@ -63,7 +64,7 @@ class Web:
         seconds = time.perf_counter() - start
         connection.close()
         if response.status != 200:
-            raise RuntimeError(f"{method} {path} was answered with {response.status} {response.reason}")
+            raise BenchError(f"{method} {path} was answered with {response.status} {response.reason}")
         return seconds, answer
 
 
@@ -122,7 +123,7 @@ def _predict(web: Web, project: int, count: int, *, limit_s: float, limit_mb: fl
         seconds, answer = web.ask("POST", "/predict", body)
     busy = _cpu(web) - busy
     if json.loads(answer) != {"results": [[]] * count}:
-        raise RuntimeError("/predict did not answer one empty list per task")
+        raise BenchError("/predict did not answer one empty list per task")
     yield Measure(f"/predict, {count:,} new tasks ({size})", seconds, "s", limit_s)
     yield Measure("CPU time of the web process for it", busy, "s")
     yield Measure("highest memory meanwhile", peak[0], "MB", limit_mb)
