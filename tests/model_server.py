@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from flask import Flask, jsonify, request
 from PIL import Image
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 from werkzeug.serving import make_server
 
 from backend.types import Frame, FrameRef, Message, Text
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 TOP = 20
 MOST_IMAGES = 128
-BYTES = {letter: byte for byte, letter in bytes_to_unicode().items()}
 
 
 class Steps:
@@ -116,10 +114,8 @@ class ModelServer:
         }
 
     def _token(self, number: int, log_probability: float) -> dict[str, Any]:
-        written = self._tokenizer.convert_ids_to_tokens(number) or ""
-        known = all(letter in BYTES for letter in written)
-        content = bytes(BYTES[letter] for letter in written) if known else written.encode()
-        return {"token": content.decode(errors="replace"), "bytes": list(content), "logprob": log_probability}
+        content = self._tokenizer.decode([number])  # as vLLM: alone, so a part of a character is a placeholder
+        return {"token": content, "bytes": list(content.encode()), "logprob": log_probability}
 
 
 def _refusal(status: int, message: str) -> tuple[dict[str, Any], int]:

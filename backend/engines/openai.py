@@ -10,6 +10,7 @@ import base64
 import io
 import json
 import logging
+import re
 import time
 from math import exp
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from backend.errors import EngineError, EngineUnavailableError
+from backend.reasoning.reply import ASSIGNED
 from backend.types import Completion, DigitOdds, Frame, Text
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DIGITS = ("0", "1", "2")
+ASSIGNED_DIGIT = re.compile(ASSIGNED + "([012])")
+BEFORE_DIGIT = re.compile(ASSIGNED + r"\Z")
+MOST_BEFORE = 64  # characters looked at for it
 # What OpenAI-compatible servers commonly allow at most; three digits need far fewer.
 TOP_LOGPROBS = 20
 MOST_IMAGES = 128  # 4 initial pairs and 5 requests for 12
@@ -118,7 +123,7 @@ def _completion(response: object, seconds: float) -> Completion:
         truncated=choice.finish_reason == "length",
         cached_tokens=(details.cached_tokens or 0) if details else 0,
         seconds=seconds,
-        digits=_digits(choice.logprobs.content or []) if choice.logprobs else (),
+        digits=_digits(text, choice.logprobs.content or []) if choice.logprobs else (),
     )
 
 
@@ -132,19 +137,35 @@ def _text(message: ChatCompletionMessage) -> str | None:
     return None if message.content is None and not called else (message.content or "") + "".join(called)
 
 
-def _digits(tokens: Sequence[ChatCompletionTokenLogprob]) -> tuple[DigitOdds, ...]:
-    """Odds of every generated token that is an answer digit; none when the server sends no log-probabilities."""
+def _digits(text: str, tokens: Sequence[ChatCompletionTokenLogprob]) -> tuple[DigitOdds, ...]:
+    """Odds of the digits after `TA=` and the like, each at its place in `text`; none without log-probabilities.
+
+    Digits in the text and digits among the tokens are paired from the end, where the answer stands. Adding up the
+    tokens' lengths would not do: of a character split over several, servers send its bytes, a placeholder, or nothing.
+    """
+    placed = [(match[1], match[2], match.start(2)) for match in ASSIGNED_DIGIT.finditer(text)]
     found = []
-    before = b""
+    for (*written, offset), (*said, token) in zip(reversed(placed), reversed(_assigned(tokens)), strict=False):
+        if written != said:
+            break
+        likely = {top.token: exp(min(top.logprob, 0.0)) for top in token.top_logprobs}
+        tie, first, second = (likely.get(digit, 0.0) for digit in DIGITS)
+        if mass := tie + first + second:
+            found.append(DigitOdds(offset, (tie / mass, first / mass, second / mass), min(mass, 1.0)))
+    return tuple(reversed(found))
+
+
+def _assigned(
+    tokens: Sequence[ChatCompletionTokenLogprob],
+) -> list[tuple[str, str, ChatCompletionTokenLogprob]]:
+    """The tokens that are a digit after `TA=` and the like: the dimension, the digit, the token."""
+    found = []
+    before = ""
     for token in tokens:
-        if token.token in DIGITS and token.top_logprobs:
-            likely = {top.token: exp(min(top.logprob, 0.0)) for top in token.top_logprobs}
-            tie, first, second = (likely.get(digit, 0.0) for digit in DIGITS)
-            if mass := tie + first + second:
-                odds = (tie / mass, first / mass, second / mass)
-                found.append(DigitOdds(len(before.decode("utf-8", "replace")), odds, min(mass, 1.0)))
-        before += bytes(token.bytes) if token.bytes is not None else token.token.encode()
-    return tuple(found)
+        if token.token in DIGITS and (assigned := BEFORE_DIGIT.search(before)):
+            found.append((assigned[1], token.token, token))
+        before = (before + token.token)[-MOST_BEFORE:]
+    return found
 
 
 def _mapped(error: openai.OpenAIError, url: object) -> EngineError:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 REASONING = ("think", "snapshot", "recommend answer")
 # The value is a number with nothing of a word or number behind it, in whatever brackets, or else what stands there.
-ASSIGNMENT = re.compile(r"(?<![A-Za-z0-9])(TA|MQ|VQ|OA)\s*=\s*([0-9]+(?![A-Za-z0-9]|[./-][0-9])|[^\s,;]*)")
+ASSIGNED = r"(?<![A-Za-z0-9])(TA|MQ|VQ|OA)\s*=\s*"  # what stands before an answer's digit
+ASSIGNMENT = re.compile(ASSIGNED + r"([0-9]+(?![A-Za-z0-9]|[./-][0-9])|[^\s,;]*)")
 QUOTED_CHARACTERS = 12  # of a wrong label, in the message about it
 
 ANSWER_FORM = "<Answer>TA=?, VQ=?, MQ=?, OA=?</Answer>, each 0, 1 or 2"

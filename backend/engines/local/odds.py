@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from backend.reasoning.reply import ASSIGNED
 from backend.types import DigitOdds
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 DIGITS = ("0", "1", "2")
-BEFORE_DIGIT = re.compile(r"(?<![A-Za-z0-9])(?:TA|MQ|VQ|OA)\s*=\s*\Z")
+BEFORE_DIGIT = re.compile(ASSIGNED + r"\Z")
 
 
 def digit_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -154,6 +154,25 @@ def test_odds_of_answer_digits_are_renormalised_and_placed_by_character() -> Non
     assert digits[1].odds == (0.0, 0.0, 1.0)
 
 
+@pytest.mark.parametrize("parts", [["\ufffd", "\ufffd", "\ufffd"], ["", "", ""], ["\xe2", "\x9c", "\x85"], ["✅"]])
+def test_odds_stay_with_their_digit_whatever_a_server_sends_of_a_character_in_several_tokens(parts: list[str]) -> None:
+    odds = [{"1": 0.98, "0": 0.02}, {"2": 0.6, "1": 0.4}]
+    tokens = [("cat ", {}), *((part, {}) for part in parts), (" TA", {}), ("=", {}), ("1", odds[0]), (", VQ=", {})]
+    with server(lambda _: message("cat ✅ TA=1, VQ=2", [*tokens, ("2", odds[1]), ("<|im_end|>", {})])) as (engine, _):
+        digits = engine.complete(CONVERSATION, max_new_tokens=7).digits
+    assert [(digit.offset, digit.odds) for digit in digits] == [
+        (9, pytest.approx((0.02, 0.98, 0.0))),
+        (15, pytest.approx((0.0, 0.4, 0.6))),
+    ]
+
+
+def test_odds_of_other_words_than_the_reply_s_are_left_out() -> None:
+    tokens = [("TA=", {}), ("1", {"1": 0.9}), (", VQ=", {}), ("0", {"0": 0.9}), (", OA=", {}), ("2", {"2": 0.9})]
+    with server(lambda _: message("TA=1, VQ=1, OA=2", tokens)) as (engine, _):
+        digits = engine.complete(CONVERSATION, max_new_tokens=7).digits
+    assert [digit.offset for digit in digits] == [15]
+
+
 def test_a_server_that_refuses_logprobs_is_asked_without_them_from_then_on() -> None:
     def without_logprobs(body: dict[str, Any]) -> Reply:
         return (400, {"error": {"message": "logprobs are not supported"}}) if "logprobs" in body else message("x")
