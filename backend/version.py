@@ -36,7 +36,7 @@ def contract_of(settings: Settings) -> Contract:
 
 
 def model_version(settings: Settings) -> str:
-    """`<model>-<weights>.<contract>.<engine>`, and a digest of the options that change answers.
+    """`<model>-<weights>.<contract>.<engine>`, and a digest of all that changes answers and is not a file's content.
 
     Readable first, because people see it in Label Studio; letters, digits, `.`, `_` and `-` only.
 
@@ -47,9 +47,12 @@ def model_version(settings: Settings) -> str:
     options = (
         contract.digest,
         settings.force_answer,
-        settings.quantization,
+        settings.quantization if settings.engine == "transformers" else None,
         settings.swap_check,
-        settings.swap_threshold,
+        settings.swap_threshold if settings.swap_check == "uncertain" else None,
+        # In full: the readable part shows neither whose model it is nor the end of a long tag.
+        None if Path(settings.model).is_dir() else settings.model,
+        settings.model_revision,
     )
     digest = hashlib.sha256(repr(options).encode()).hexdigest()[:6]
     name = Path(settings.model).resolve().name

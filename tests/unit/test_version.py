@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,13 +48,41 @@ def test_the_same_settings_give_the_same_version(checkpoint: Path) -> None:
         ("memory_window", 2),
         ("quantization", "4bit"),
         ("swap_check", "all"),
-        ("swap_threshold", 0.5),
+        ("swap_check", "uncertain"),
         ("model_revision", "0123456789abcdef"),
     ],
 )
 def test_an_option_that_changes_answers_changes_the_version(checkpoint: Path, name: str, value: object) -> None:
     changed = Settings(**{"model": str(checkpoint), name: value})  # type: ignore[arg-type]  # pydantic validates it
     assert model_version(changed) != version_of(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"model": "qunwang13/vrthinker"}, {"model": "acme/vrthinker"}),
+        ({"model": "/on/the/server/round1/tuned"}, {"model": "/on/the/server/round2/tuned"}),
+        ({"model_revision": "finetune-round1"}, {"model_revision": "finetune-round2"}),
+        ({"swap_check": "uncertain", "swap_threshold": 0.5}, {"swap_check": "uncertain", "swap_threshold": 0.6}),
+    ],
+)
+def test_what_the_readable_part_does_not_show_counts_too(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert model_version(Settings(**one)) != model_version(Settings(**other))
+
+
+@pytest.mark.parametrize(
+    ("always", "name", "value"),
+    [
+        ({}, "swap_threshold", 0.5),
+        ({"swap_check": "all"}, "swap_threshold", 0.5),
+        ({"engine": "openai"}, "quantization", "4bit"),
+    ],
+)
+def test_an_option_that_is_not_looked_at_leaves_the_version_alone(
+    checkpoint: Path, always: dict[str, Any], name: str, value: object
+) -> None:
+    before = Settings(model=str(checkpoint), **always)
+    assert model_version(Settings(model=str(checkpoint), **always, **{name: value})) == model_version(before)
 
 
 @pytest.mark.parametrize("name", ["port", "max_attempts", "web_threads", "batch"])
