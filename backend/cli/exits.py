@@ -31,6 +31,7 @@ class ExitCode(IntEnum):
     CHECKPOINT = 5
     ENGINE = 6
     NO_MATCH = 7
+    INTERRUPTED = 130  # 128 and SIGINT's number, as shells count
 
 
 EXITS: tuple[tuple[type[VRThinkerError], ExitCode], ...] = (

@@ -13,10 +13,10 @@ import typer
 
 from backend.bootstrap import connect_label_studio, open_fetcher, open_ledger
 from backend.cli.arguments import FIRST_PROJECT, AsJson, Project, moment
+from backend.cli.exits import ExitCode
 from backend.errors import SettingsError
 from backend.settings import load_settings
 from backend.types import Dimension
-from backend.version import contract_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,6 @@ class Observe(Protocol):
         ...
 
 
-INTERRUPTED = 130
 LAST = "last"
 
 
@@ -123,7 +122,6 @@ def export(
         options = ExportOptions(
             project=project,
             out=out,
-            contract=contract_of(settings),
             selection=selection,
             since_last=since == LAST,
             formats=wanted,
@@ -135,7 +133,7 @@ def export(
             manifest = export_dataset(ledger, options, videos, observe)
     except KeyboardInterrupt:
         console.print("Stopped; nothing was written.", highlight=False)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     finally:
         client.close()
         ledger.close()
@@ -182,7 +180,7 @@ def sync(
                 done.append(syncing.fetch_all(client.project(number), partial(observe, total=0)))
     except KeyboardInterrupt:
         console.print("Stopped; what was fetched is kept. Run it again for the rest.", highlight=False)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     finally:
         client.close()
         ledger.close()

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from backend.queue import WorkQueue
     from backend.settings import Settings
 
-INTERRUPTED = 130
 POLL_S = 1.0
 
 
@@ -86,7 +85,7 @@ def preannotate(
     except KeyboardInterrupt:
         _say(console, f"Stopped watching; what is queued goes on. Look: vrthinker status {project}")
         _say(console, f"To queue the rest and watch again: vrthinker preannotate {project} --wait")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     except NoMatchError:
         raise
     except VRThinkerError:

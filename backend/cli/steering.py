@@ -10,7 +10,7 @@ import typer
 
 from backend.bootstrap import open_ledger
 from backend.cli.arguments import FIRST_PROJECT, AsJson, Project
-from backend.errors import QueueError
+from backend.errors import QueueError, SettingsError
 from backend.settings import load_settings
 from backend.version import model_version
 
@@ -58,7 +58,7 @@ def retry(
     ] = None,
     failed: Annotated[
         bool, typer.Option("--failed", help="All failed tasks, which is the default without --reason.")
-    ] = True,
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Give failed tasks of this model version another chance. Those without usable data stay failed.
@@ -71,6 +71,8 @@ def retry(
     \b
     Exit codes: 0 done, 1 the ledger or Redis cannot be used, 2 a wrong option or setting.
     """  # noqa: D301  # \b keeps the help's line breaks
+    if failed and reason:
+        raise SettingsError("--failed means all failed tasks, --reason only some of them. Give one of the two.")
     version = model_version(load_settings())
     with _steering() as steering:
         again = steering.retry(project, version, tuple(reason or ()))

@@ -9,8 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from backend.cli import build_app
-from backend.cli.exits import exit_code
-from backend.cli.export import INTERRUPTED
+from backend.cli.exits import ExitCode, exit_code
 from backend.errors import LabelStudioNotFoundError, NothingToExportError, SettingsError, VRThinkerError
 from backend.ledger import Ledger, Project
 from tests.unit.export.people import MQ, PROJECT, TA, VIDEO_1, People
@@ -123,7 +122,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("backend.export.dataset.add_line", ctrl_c)
     result = run("export", str(PROJECT), "--out", "set")
-    assert result.exit_code == INTERRUPTED
+    assert result.exit_code == ExitCode.INTERRUPTED
     assert "nothing was written" in result.stderr
     assert [path.name for path in tmp_path.iterdir() if "set" in path.name] == []
 

@@ -11,7 +11,6 @@ from typer.testing import CliRunner, Result
 from backend.cli import build_app
 from backend.cli.exits import ExitCode, exit_code
 from backend.cli.live import duration
-from backend.cli.preannotate import INTERRUPTED
 from backend.cli.project import default_backend_url
 from backend.demo.process import free_port
 from backend.errors import (
@@ -248,7 +247,7 @@ def test_ctrl_c_leaves_the_work_running_and_says_how_to_go_on(ledger: Ledger, mo
 
     monkeypatch.setattr("backend.cli.preannotate.time.sleep", ctrl_c)
     result = run("preannotate", "1", "--wait")
-    assert result.exit_code == INTERRUPTED
+    assert result.exit_code == ExitCode.INTERRUPTED
     assert "vrthinker preannotate 1 --wait" in result.stderr
     assert ledger.counts(1)[State.QUEUED] == 3
 
@@ -296,6 +295,15 @@ def test_retry_queues_failed_tasks_of_a_reason(settings: Settings, ledger: Ledge
     assert told(run("retry", "1", "--reason", "engine", "--json"))["retried"] == 0
     assert "1 failed tasks of project 1 get another chance" in run("retry", "1", "--reason", "media").stdout
     assert ledger.counts(1)[State.QUEUED] == 1
+
+
+def test_retry_takes_all_failed_tasks_or_those_of_a_reason(settings: Settings, ledger: Ledger) -> None:
+    ledger.record(outcome(settings, 1, failed=True))
+    both = run("retry", "1", "--failed", "--reason", "media")
+    assert isinstance(both.exception, SettingsError)
+    assert "Give one of the two" in str(both.exception)
+    assert ledger.counts(1)[State.FAILED] == 1
+    assert told(run("retry", "1", "--failed", "--json"))["retried"] == 1
 
 
 def test_pausing_is_told_by_status_until_it_is_resumed(settings: Settings, ledger: Ledger) -> None:
