@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from backend.errors import MediaError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from backend.export.folder import Draft
@@ -108,7 +108,7 @@ def _facts(clip: Clip) -> tuple[int, int, int]:
     return clip.frames, clip.width, clip.height
 
 
-def open_pairs(cache_dir: Path | None = None) -> Callable[..., OpenedPair]:
+def open_pairs() -> OpenPair:
     """Opens real files; decoding needs OpenCV, which the web process does without.
 
     Raises:
@@ -118,10 +118,4 @@ def open_pairs(cache_dir: Path | None = None) -> Callable[..., OpenedPair]:
         from backend.frames import VideoPair
     except ImportError:
         raise SettingsError("--frames needs OpenCV: pip install 'vrthinker[frames]'.") from None
-
-    def open_pair(
-        video1: Path, video2: Path, contract: Contract, *, wanted: Sequence[FrameRef] | None = None
-    ) -> OpenedPair:
-        return VideoPair.open(video1, video2, contract, cache_dir=cache_dir, wanted=wanted)
-
-    return open_pair
+    return VideoPair.open

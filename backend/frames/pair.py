@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
-from backend.frames.cache import FrameCache
 from backend.frames.capture import Limits, OpenCVCapture, packets
 from backend.frames.libav import LibavCapture
 from backend.frames.video import Video
@@ -18,11 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from backend.frames.cache import FrameCache
     from backend.frames.video import Open, Scan
     from backend.reasoning.contract import Contract
     from backend.types import Clip, Frame, FrameRef, VideoNumber
 
-CACHE_BYTES = 4_000_000_000  # 6,600 frames of 448 x 448
 MOST_RESIZERS = 8
 
 
@@ -46,8 +45,7 @@ class VideoPair:
         video2: Path,
         contract: Contract,
         *,
-        cache_dir: Path | None = None,
-        cache_bytes: int = CACHE_BYTES,
+        cache: FrameCache | None = None,
         wanted: Sequence[FrameRef] | None = None,
         limits: Limits | None = None,
         open_capture: Open = OpenCVCapture,
@@ -56,12 +54,11 @@ class VideoPair:
     ) -> Self:
         """Learn both videos' true lengths and decode the `wanted` frames, by default the contract's initial ones.
 
-        `cache_dir` is a folder for decoded frames that several tasks share; it may hold `cache_bytes`.
+        `cache` keeps decoded frames for other tasks about the same videos.
 
         Raises:
             MediaError: a file is missing, no video, beyond the limits, or has no readable frame.
         """
-        cache = FrameCache(cache_dir, cache_bytes) if cache_dir else None
 
         def video(number: VideoNumber, path: Path) -> Video:
             shelf = cache.shelf(path, contract.image_size) if cache else None

@@ -20,8 +20,6 @@ from backend.worker.gpu import device_of, memory_of
 from backend.worker.parallel import ParallelWorker
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rq.job import Job
 
     from backend.reasoning.judge import Engine
@@ -54,14 +52,16 @@ def judge_until_stopped(settings: Settings, engine: Engine, *, device: str) -> N
         QueueError: Redis was lost for good.
         SettingsError: a setting is out of range.
     """
-    from backend.frames import VideoPair  # OpenCV
+    from backend.frames import FrameCache, VideoPair  # OpenCV
 
     queue = WorkQueue.connect_patiently(settings)
     version = model_version(settings)
+    room = settings.frame_cache_bytes
+    cache = FrameCache(settings.media_cache_dir.with_name("frames"), room) if room else None
     judging = Judging(
         engine=engine,
         fetcher=open_fetcher(settings, connect_label_studio(settings)),
-        open_pair=partial(VideoPair.open, cache_dir=_frame_cache(settings), cache_bytes=settings.frame_cache_bytes),
+        open_pair=partial(VideoPair.open, cache=cache),
         deliver=queue.publish,
         contract=contract_of(settings),
         model_version=version,
@@ -100,8 +100,3 @@ def was_tried_before(job: Job) -> bool:
     except (ValueError, TypeError, LookupError, DeserializationError):
         return False  # not an order of ours; refused when it is run
     return order.attempt > 1
-
-
-def _frame_cache(settings: Settings) -> Path | None:
-    """The folder of decoded frames, beside that of the videos they come from."""
-    return settings.media_cache_dir.with_name("frames") if settings.frame_cache_bytes else None

@@ -49,7 +49,12 @@ def test_fetches_the_videos_of_a_project(
     video = bytes(range(256)) * 5000
     (folder / "a b.mp4").write_bytes(video)
     fetcher = MediaFetcher(
-        label_studio_url=client.url, authorization=client.authorization_for, cache_dir=tmp_path / "cache"
+        label_studio_url=client.url,
+        authorization=client.authorization_for,
+        cache_dir=tmp_path / "cache",
+        max_bytes=100_000_000,
+        timeout_s=60,
+        cache_bytes=100_000_000,
     )
     name = f"{project}.mp4"
     (label_studio.files_root / name).write_bytes(video)
@@ -95,6 +100,9 @@ def test_goes_on_with_a_download_where_label_studio_broke_off(
             label_studio_url=proxy.url,
             authorization=lambda url: client.authorization_for(url.replace(proxy.url, client.url)),
             cache_dir=tmp_path,
+            max_bytes=100_000_000,
+            timeout_s=60,
+            cache_bytes=100_000_000,
         )
         with fetcher.fetch("/data/local-files/?d=resumed/a.mp4") as path:
             assert path.read_bytes() == video

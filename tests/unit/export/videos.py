@@ -58,6 +58,9 @@ class Studio:
             label_studio_url="http://127.0.0.1:1",
             authorization=nothing,
             cache_dir=self.folder / "cache",
+            max_bytes=100_000_000,
+            timeout_s=60,
+            cache_bytes=100_000_000,
             roots=(self.folder,),
         )
         return Videos(fetcher, open_pairs())

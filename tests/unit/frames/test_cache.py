@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backend.bench.clips import Shape, read_number
-from backend.frames import VideoPair
+from backend.frames import FrameCache, VideoPair
 from backend.reasoning.contract import VRTHINKER_128, grid_index
 from backend.types import FrameRef
 from tests.clips import with_damage
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from tests.clips import Clips
 
 FRAME_BYTES = 448 * 448 * 3
+ROOM = 1000 * FRAME_BYTES
 
 
 def shown(path: Path, folder: Path) -> list[tuple[int, int, float, bytes]]:
     """Everything that a pair shows of its initial frames and of some more."""
-    with VideoPair.open(path, path, VRTHINKER_128, cache_dir=folder) as pair:
+    with VideoPair.open(path, path, VRTHINKER_128, cache=FrameCache(folder, ROOM)) as pair:
         refs = [*VRTHINKER_128.initial_frames(), *(FrameRef(2, slot) for slot in range(0, 128, 9))]
         return [(frame.index, frame.wanted, frame.seconds, frame.image.tobytes()) for frame in pair.frames(refs)]
 
@@ -37,7 +38,7 @@ def test_the_second_task_gets_the_same_frames_without_decoding(kind: str, clips:
     path = clips.clip(kind)
     first = shown(path, tmp_path)
     counter = CountingOpener()
-    with VideoPair.open(path, path, VRTHINKER_128, cache_dir=tmp_path, open_capture=counter) as pair:
+    with VideoPair.open(path, path, VRTHINKER_128, cache=FrameCache(tmp_path, ROOM), open_capture=counter) as pair:
         pair.frames(VRTHINKER_128.initial_frames())
         assert pair.clips[0].frames == len(set(range(pair.clips[1].frames)))
     assert counter.grabs == 0
@@ -47,8 +48,10 @@ def test_the_second_task_gets_the_same_frames_without_decoding(kind: str, clips:
 def test_frames_of_later_turns_are_kept_too(clips: Clips, tmp_path: Path) -> None:
     path, counter = clips.clip("h264"), CountingOpener()
     refs = [FrameRef(1, 3), FrameRef(2, 77)]
-    VideoPair.open(path, path, VRTHINKER_128, cache_dir=tmp_path).frames(refs)
-    frames = VideoPair.open(path, path, VRTHINKER_128, cache_dir=tmp_path, open_capture=counter).frames(refs)
+    VideoPair.open(path, path, VRTHINKER_128, cache=FrameCache(tmp_path, ROOM)).frames(refs)
+    frames = VideoPair.open(path, path, VRTHINKER_128, cache=FrameCache(tmp_path, ROOM), open_capture=counter).frames(
+        refs
+    )
     assert counter.grabs == 0
     assert [read_number(frame.image) for frame in frames] == [grid_index(slot, 120, 128) for slot in (3, 77)]
 
@@ -56,9 +59,9 @@ def test_frames_of_later_turns_are_kept_too(clips: Clips, tmp_path: Path) -> Non
 def test_a_changed_file_is_decoded_again(clips: Clips, tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     shutil.copy(clips.clip("h264"), path)
-    assert VideoPair.open(path, path, VRTHINKER_128, cache_dir=tmp_path / "cache").clips[0].frames == 120
+    assert VideoPair.open(path, path, VRTHINKER_128, cache=FrameCache(tmp_path / "cache", ROOM)).clips[0].frames == 120
     shutil.copy(clips.clip("h264", Shape(30, 64, 48)), path)
-    assert VideoPair.open(path, path, VRTHINKER_128, cache_dir=tmp_path / "cache").clips[0].frames == 30
+    assert VideoPair.open(path, path, VRTHINKER_128, cache=FrameCache(tmp_path / "cache", ROOM)).clips[0].frames == 30
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbled", "gone"])
@@ -76,14 +79,14 @@ def test_a_damaged_cache_is_a_miss(damage: str, clips: Clips, tmp_path: Path) ->
 def test_the_cache_forgets_the_least_recently_used_videos(clips: Clips, tmp_path: Path) -> None:
     paths = [clips.clip(kind) for kind in ("h264", "vp9", "mpeg4")]
     for age, path in enumerate(paths):
-        VideoPair.open(path, path, VRTHINKER_128, cache_dir=tmp_path, cache_bytes=9 * FRAME_BYTES)
+        VideoPair.open(path, path, VRTHINKER_128, cache=FrameCache(tmp_path, 9 * FRAME_BYTES))
         for facts in tmp_path.glob("*/clip.json"):
             os.utime(facts, (facts.stat().st_mtime - 10, facts.stat().st_mtime - 10))
         assert len(list(tmp_path.iterdir())) == min(age + 1, 2)
     counter = CountingOpener()
-    VideoPair.open(paths[1], paths[2], VRTHINKER_128, cache_dir=tmp_path, open_capture=counter)
+    VideoPair.open(paths[1], paths[2], VRTHINKER_128, cache=FrameCache(tmp_path, ROOM), open_capture=counter)
     assert counter.grabs == 0
-    VideoPair.open(paths[0], paths[0], VRTHINKER_128, cache_dir=tmp_path, open_capture=counter)
+    VideoPair.open(paths[0], paths[0], VRTHINKER_128, cache=FrameCache(tmp_path, ROOM), open_capture=counter)
     assert counter.grabs > 0
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from backend.bench.clips import BEYOND_OPENCV, Shape, read_number
 from backend.errors import MediaError
-from backend.frames import VideoPair
+from backend.frames import FrameCache, VideoPair
 from backend.frames.capture import Limits, OpenCVCapture, UndecodableError, UnreadableError
 from backend.frames.libav import LibavCapture
 from backend.reasoning.contract import VRTHINKER_128, grid_index
@@ -54,10 +54,11 @@ def test_what_opencv_does_not_show_is_exact_too(kind: str, clips: Clips) -> None
 @pytest.mark.parametrize("wanted", [(0,), (127,), (0, 1)])
 def test_a_look_at_few_frames_is_enough_to_notice(wanted: tuple[int, ...], clips: Clips, tmp_path: Path) -> None:
     path = clips.clip("interlaced", SHAPE)
-    with VideoPair.open(path, path, VRTHINKER_128, cache_dir=tmp_path):
+    cache = FrameCache(tmp_path, 100_000_000)
+    with VideoPair.open(path, path, VRTHINKER_128, cache=cache):
         pass  # another task, which leaves the true length behind
     refs = [FrameRef(1, slot) for slot in wanted]
-    with VideoPair.open(path, path, VRTHINKER_128, cache_dir=tmp_path, wanted=refs) as pair:
+    with VideoPair.open(path, path, VRTHINKER_128, cache=cache, wanted=refs) as pair:
         assert [read_number(frame.image) for frame in pair.frames(refs)] == [
             grid_index(slot, SHAPE.frames, 128) for slot in wanted
         ]

@@ -30,6 +30,9 @@ def fetcher(clips: Clips, tmp_path: Path) -> MediaFetcher:
         label_studio_url="http://127.0.0.1:1",
         authorization=lambda _url: {},
         cache_dir=tmp_path / "cache",
+        max_bytes=100_000_000,
+        timeout_s=60,
+        cache_bytes=100_000_000,
         roots=(clips.folder,),
     )
 

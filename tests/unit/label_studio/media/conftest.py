@@ -27,7 +27,8 @@ def make_fetcher(tmp_path: Path) -> MakeFetcher:
     """Makes fetchers that share a cache, as processes do."""
 
     def make(label_studio_url: str, **options: Any) -> MediaFetcher:  # noqa: ANN401  # passed on
-        settings = {"cache_dir": tmp_path / "cache", "timeout_s": 20.0, **options}
+        limits = {"max_bytes": 2_000_000_000, "timeout_s": 20.0, "cache_bytes": 20_000_000_000}
+        settings = {"cache_dir": tmp_path / "cache", **limits, **options}
         return MediaFetcher(label_studio_url=label_studio_url, authorization=authorization, **settings)
 
     return make

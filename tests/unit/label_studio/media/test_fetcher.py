@@ -159,7 +159,12 @@ from pathlib import Path
 from backend.label_studio.media import MediaFetcher
 url, cache, times = sys.argv[1:]
 fetcher = MediaFetcher(
-    label_studio_url=url, authorization=lambda _: {}, cache_dir=Path(cache), cache_bytes=6000, timeout_s=60
+    label_studio_url=url,
+    authorization=lambda _: {},
+    cache_dir=Path(cache),
+    max_bytes=6000,
+    timeout_s=60,
+    cache_bytes=6000,
 )
 for round in range(int(times)):
     for name in "abc":
@@ -248,7 +253,14 @@ def test_a_token_that_is_not_accepted_is_label_studios_error(tmp_path: Path) -> 
         raise LabelStudioError("Check LABEL_STUDIO_API_KEY.")
 
     with serving(sending()) as server:
-        fetcher = MediaFetcher(label_studio_url=server.url, authorization=refuse, cache_dir=tmp_path)
+        fetcher = MediaFetcher(
+            label_studio_url=server.url,
+            authorization=refuse,
+            cache_dir=tmp_path,
+            max_bytes=len(VIDEO),
+            timeout_s=20,
+            cache_bytes=len(VIDEO),
+        )
         with pytest.raises(LabelStudioError, match="API_KEY"), fetcher.fetch(PATH):
             pass
     assert server.requests == []
