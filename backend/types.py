@@ -236,7 +236,8 @@ class Judgement:
     """The outcome of one rollout; `verdicts` is empty when `stop` is not `answered`.
 
     `swapped` is the judgement of the same pair with the videos exchanged, where one was asked for, in its own
-    numbering: its Video 1 is this one's Video 2.
+    numbering: its Video 1 is this one's Video 2. `memory_window` is how many rounds of requested frames the model had
+    before it at a time, besides the initial ones; None: all.
     """
 
     model_version: str
@@ -249,6 +250,7 @@ class Judgement:
     clips: tuple[Clip, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
     swapped: Judgement | None = None
+    memory_window: int | None = None
 
     @property
     def labels(self) -> Labels:

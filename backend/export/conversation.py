@@ -6,7 +6,7 @@ What was neither written by a person nor by the model for that answer is left ou
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backend.export.record import Opinion, Record
     from backend.reasoning.contract import Contract
     from backend.reasoning.rollout import Rollout
-    from backend.types import Conversation, Frame, InspectedFrame, Labels, Turn
+    from backend.types import Conversation, Frame, InspectedFrame, Judgement, Labels, Turn
 
 MARKUP = re.compile(r"<(?=\s*/?\s*(?:think|snapshot|answer|recommend answer|tool_call)\s*>)", re.IGNORECASE)
 
@@ -56,11 +56,11 @@ class Example:
     trace_source: TraceSource
 
 
-def contract_for(model_version: str, present: Contract) -> Contract | None:
-    """The contract that a model version names, `present` with its settings where it is that one; None: not known."""
-    for contract in (present, *CONTRACTS.values()):
-        if re.search(rf"\.{re.escape(contract.name)}v{contract.version}(?:\.|$)", model_version):
-            return contract
+def contract_for(judgement: Judgement) -> Contract | None:
+    """The contract that a judgement's version names, with the window it was judged with; None: not known."""
+    for contract in CONTRACTS.values():
+        if re.search(rf"\.{re.escape(contract.name)}v{contract.version}(?:\.|$)", judgement.model_version):
+            return replace(contract, memory_window=judgement.memory_window)
     return None
 
 

@@ -47,14 +47,13 @@ TELL_EVERY = 100  # annotations
 class ExportOptions:
     """What to export and how.
 
-    `contract` is how the present model is asked, for judgements of its kind. No `formats` means all that are possible.
-    `since_last` takes only what no earlier export holds, or what was changed since. `names` are people's names by
-    Label Studio's user id, where they are wanted in the dataset instead of pseudonyms.
+    No `formats` means all that are possible. `since_last` takes only what no earlier export holds, or what was changed
+    since. `names` are people's names by Label Studio's user id, where they are wanted in the dataset instead of
+    pseudonyms.
     """
 
     project: int
     out: Path
-    contract: Contract
     selection: Selection = field(default_factory=Selection)
     since_last: bool = False
     formats: tuple[str, ...] = ()
@@ -171,7 +170,7 @@ class _Export:
         observe(total, total)
 
     def _add(self, record: Record) -> None:
-        contract = contract_for(record.model_version, self._options.contract)
+        contract = contract_for(record.judgement)
         shown = self._pictures.shown(record, contract) if self._pictures and contract else Shown()
         if shown.problem:
             record = replace(record, problems=(*record.problems, shown.problem))

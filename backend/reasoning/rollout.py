@@ -228,4 +228,5 @@ def conclude(rollout: Rollout, *, model_version: str, clips: Sequence[Clip]) -> 
         turns=rollout.turns,
         frames=rollout.frames,
         clips=tuple(clips),
+        memory_window=rollout.contract.memory_window,
     )

@@ -20,7 +20,7 @@ from backend.reasoning.judge import judge
 from backend.reasoning.reply import parse_reply
 from backend.types import Answer, Completion, Dimension, Frame, Preference, StopCondition, Text
 from tests.fakes import FakeFrameSource
-from tests.unit.export.people import MODEL, MQ, OA, PROJECT, TA, TIE, VERSION, VIDEO_1, VIDEO_2, VQ, People
+from tests.unit.export.people import MODEL, MQ, OA, PROJECT, TA, TIE, VERSION, VIDEO_1, VQ, People
 from tests.unit.label_studio.judgements import ASK, DECIDE, judged
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ def record_of(people: People) -> Record:
     return record
 
 
-def example(people: People, contract: Contract = VRTHINKER_128) -> Example:
-    made = example_of(record_of(people), contract, draw)
+def example(people: People) -> Example:
+    record = record_of(people)
+    made = example_of(record, contract_for(record.judgement), draw)
     assert isinstance(made, Example)
     return made
 
@@ -104,7 +105,7 @@ def test_the_prompt_is_what_the_model_saw_before_its_last_reply(
     judgement, heard = held(contract, *replies)
     people.task(1, judgement, version=judgement.model_version)
     people.answer(1)
-    made = example(people, contract)
+    made = example(people)
     assert said(made.prompt) == said(heard)
     assert made.rejected == judgement.turns[-1].reply
 
@@ -235,10 +236,7 @@ def test_a_judgement_of_another_contract_is_no_example(people: People) -> None:
     ],
 )
 def test_a_model_version_names_its_contract(version: str, found: Contract | None) -> None:
-    assert contract_for(version, VRTHINKER_128) == found
-
-
-def test_the_present_settings_count_for_the_present_contract() -> None:
-    windowed = replace(VRTHINKER_128, memory_window=2)
-    assert contract_for(VERSION, windowed) is windowed
-    assert VIDEO_2 in MODEL.values()
+    judgement, _ = held(VRTHINKER_128, DECIDE)
+    assert contract_for(replace(judgement, model_version=version, memory_window=3)) == (
+        found and replace(found, memory_window=3)
+    )

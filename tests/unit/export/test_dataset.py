@@ -15,7 +15,6 @@ from backend.export import folder
 from backend.export.dataset import ExportOptions, export_dataset
 from backend.export.selection import Selection
 from backend.ledger import Ledger, Project
-from backend.reasoning.contract import VRTHINKER_128
 from tests.unit.export.people import MQ, OA, PROJECT, START, TA, TIE, VIDEO_1, VQ, People
 from tests.unit.label_studio.judgements import ODDS, judged
 
@@ -42,7 +41,7 @@ def filled(people: People) -> People:
 
 
 def export(people: People, out: Path, selection: Selection | None = None, **options: Any) -> Manifest:  # noqa: ANN401  # of ExportOptions
-    told = ExportOptions(PROJECT, out, VRTHINKER_128, selection or Selection(), **options)
+    told = ExportOptions(PROJECT, out, selection or Selection(), **options)
     return export_dataset(people.ledger, told)
 
 
@@ -215,7 +214,7 @@ def test_a_text_that_no_file_can_hold_is_written_with_question_marks(people: Peo
 
 def test_an_unknown_project_is_told_with_the_known_ones(people: People, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"does not know project 9; it knows: 7.*vrthinker sync 9"):
-        export_dataset(people.ledger, ExportOptions(9, tmp_path / "set", VRTHINKER_128))
+        export_dataset(people.ledger, ExportOptions(9, tmp_path / "set"))
 
 
 def test_a_config_that_is_not_for_pairs_is_told_and_nothing_is_written(people: People, tmp_path: Path) -> None:
@@ -271,7 +270,7 @@ def test_pictures_without_videos_are_a_mistake_of_the_caller(people: People, tmp
 
 def test_progress_is_told_from_start_to_end(people: People, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    options = ExportOptions(PROJECT, tmp_path / "set", VRTHINKER_128)
+    options = ExportOptions(PROJECT, tmp_path / "set")
     export_dataset(filled(people).ledger, options, observe=lambda done, total: told.append((done, total)))
     assert told == [(0, 9), (9, 9)]
 

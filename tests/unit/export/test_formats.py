@@ -65,7 +65,7 @@ def out(crowd: People, studio: Studio, tmp_path_factory: pytest.TempPathFactory)
 
 
 def export(people: People, out: Path, videos: Videos) -> Manifest:
-    return export_dataset(people.ledger, ExportOptions(PROJECT, out, VRTHINKER_128, frames=True), videos)
+    return export_dataset(people.ledger, ExportOptions(PROJECT, out, frames=True), videos)
 
 
 def loaded(out: Path, name: str, tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
@@ -225,7 +225,7 @@ def test_video_align_finds_local_files_below_a_folder_and_one_row_for_each_promp
     judgement = studio.judged(prompt=prompt)
     people.task(1, judgement, prompt=prompt, videos=("/data/local-files/?d=videos/a%20b.mp4", "s3://bucket/b.mp4"))
     people.answer(1)
-    export_dataset(people.ledger, ExportOptions(PROJECT, tmp_path / "set", VRTHINKER_128))
+    export_dataset(people.ledger, ExportOptions(PROJECT, tmp_path / "set"))
     (file,) = (tmp_path / "set" / "video-align").glob("*.csv")
     (row,) = datasets.load_dataset("csv", data_files=str(file), cache_dir=str(tmp_path / "cache"), split="train")
     assert (row["path_A"], row["path_B"], row["prompt"]) == ("videos/a b.mp4", "s3://bucket/b.mp4", prompt)
