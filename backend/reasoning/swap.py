@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from backend.errors import EngineError
 from backend.reasoning.judge import judge
 from backend.types import Frame, FrameRef, Preference
 
@@ -75,7 +76,11 @@ def judge_in_both_orders(
     force_answer: bool = True,
     observe: Callable[[Rollout], None] = lambda _rollout: None,
 ) -> Judgement:
-    """Judge, and again with the videos exchanged where `mode` asks for it; raises what `judge` raises."""
+    """Judge, and again with the videos exchanged where `mode` asks for it; raises what `judge` raises.
+
+    Where only the second conversation can never be held, e.g. because it asks for more pictures than fit, the first
+    stands, uncompared.
+    """
 
     def judged(pair: FrameSource) -> Judgement:
         return judge(
@@ -83,7 +88,14 @@ def judge_in_both_orders(
         )
 
     first = judged(source)
-    return merged(first, judged(SwappedSource(source))) if needs_swap(first, mode, threshold) else first
+    if not needs_swap(first, mode, threshold):
+        return first
+    try:
+        return merged(first, judged(SwappedSource(source)))
+    except EngineError as error:
+        if error.retryable:
+            raise
+        return first
 
 
 def needs_swap(judgement: Judgement, mode: SwapMode, threshold: float) -> bool:

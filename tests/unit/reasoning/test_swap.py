@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backend.engines.scripted import ScriptedEngine
+from backend.errors import EngineError, EngineUnavailableError
 from backend.reasoning.contract import VRTHINKER_128
 from backend.reasoning.judge import judge
 from backend.reasoning.swap import (
@@ -23,6 +24,7 @@ from backend.reasoning.swap import (
 )
 from backend.types import (
     Completion,
+    Conversation,
     DigitOdds,
     Dimension,
     Frame,
@@ -268,3 +270,33 @@ def test_a_certain_or_unchecked_judgement_is_made_once(mode: SwapMode, confidenc
     )
     assert result == once
     assert result.swapped is None
+
+
+class FailingAfter:
+    """A test double: an engine that gives one answer and refuses everything after it."""
+
+    def __init__(self, completion: Completion, error: EngineError) -> None:
+        self._completions, self._error = [completion], error
+
+    def complete(self, _conversation: Conversation, *, max_new_tokens: int) -> Completion:
+        if not self._completions:
+            raise self._error
+        return self._completions.pop()
+
+
+def test_a_second_look_that_can_never_be_had_leaves_the_first() -> None:
+    engine = FailingAfter(completed("1122", 0.7), EngineError("the context is too long"))
+    result = judge_in_both_orders(
+        engine, FakeFrameSource(), VRTHINKER_128, "a cat", model_version="v", mode="all", threshold=0.8
+    )
+    assert result.labels == labels("1122")
+    assert result.swapped is None
+    assert {verdict.order_dependent for verdict in result.verdicts.values()} == {None}
+
+
+def test_a_second_look_that_may_be_had_later_is_waited_for() -> None:
+    engine = FailingAfter(completed("1122", 0.7), EngineUnavailableError("the server restarts"))
+    with pytest.raises(EngineUnavailableError, match="restarts"):
+        judge_in_both_orders(
+            engine, FakeFrameSource(), VRTHINKER_128, "a cat", model_version="v", mode="all", threshold=0.8
+        )
