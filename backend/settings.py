@@ -141,6 +141,11 @@ class Settings(BaseSettings):
     reconcile_interval_s: float = Field(30.0, gt=0, description="How often lost work and annotations are looked for.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
 
+    @property
+    def public_url(self) -> str:
+        """Where people's browsers reach Label Studio."""
+        return self.label_studio_public_url or self.label_studio_url
+
 
 def load_settings(**overrides: object) -> Settings:
     """The process's settings.

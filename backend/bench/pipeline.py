@@ -29,7 +29,7 @@ from backend.jobs.reconciling import Reconciling
 from backend.label_studio.shipped import shipped_config
 from backend.ledger import Key, State
 from backend.ledger.work import ENQUEUE_GRACE
-from backend.queue import Rescue, WorkQueue
+from backend.queue import WorkQueue
 from backend.settings import Settings, child_environment, load_settings
 from backend.types import PairwiseTask
 from backend.version import model_version
@@ -97,7 +97,7 @@ def measure(bench: Bench, kills: int) -> Iterator[Measure]:
     yield from _flowing(bench)
     yield from _entering(bench)
     time.sleep(ENQUEUE_GRACE.total_seconds())
-    reconciling = Reconciling(bench.ledger, bench.queue, Rescue(bench.queue), bench.settings.max_attempts)
+    reconciling = Reconciling(bench.ledger, bench.queue)
     yield Measure(f"reconciling {MANY:,} rows, nothing lost", _timed(reconciling.run)[0], "s")
     bench.queue.connection.flushdb()
     yield Measure(f"the same after Redis was emptied: {SOME:,} of them put back", _timed(reconciling.run)[0], "s")

@@ -180,7 +180,7 @@ def _show_connected(
     connected: ConnectedProject, settings: Settings, told: ImportReport | None, *, as_json: bool
 ) -> None:
     shown = connected.project
-    place = f"{settings.label_studio_public_url or settings.label_studio_url}/projects/{shown.id}/data"
+    place = f"{settings.public_url}/projects/{shown.id}/data"
     if as_json:
         plain = {"project": shown.id, "title": shown.title, "url": place, "changes": list(connected.changes)}
         typer.echo(json.dumps(plain | ({} if told is None else {"import": told.as_json()}), ensure_ascii=False))

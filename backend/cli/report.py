@@ -81,8 +81,7 @@ def report(
         told = partial(_tell, status)
         made = report_on(ledger, project, wanted, made_at=datetime.now(UTC), told=told, draw=draw)
         status.update("Writing the report ...")
-        public = settings.label_studio_public_url or settings.label_studio_url
-        folder.write(made, out, label_studio_url=public)
+        folder.write(made, out, label_studio_url=settings.public_url)
     _say(console, made, out, as_json=as_json)
 
 

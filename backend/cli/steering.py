@@ -35,12 +35,12 @@ def _steering() -> Iterator[Steering]:
     """The ledger and the queue that the settings name; what the ledger has when Redis fails is said."""
     from backend.jobs.reconciling import Reconciling
     from backend.jobs.steering import Steering
-    from backend.queue import Rescue, WorkQueue
+    from backend.queue import WorkQueue
 
     settings = load_settings()
     queue, ledger = WorkQueue.connect(settings), open_ledger(settings)
     try:
-        yield Steering(ledger, queue, Reconciling(ledger, queue, Rescue(queue), settings.max_attempts).run)
+        yield Steering(ledger, queue, Reconciling(ledger, queue).run)
     except QueueError:
         typer.echo("The ledger has it, so it is in force; the publisher does the rest when Redis is back.", err=True)
         raise

@@ -16,7 +16,7 @@ from backend.errors import JobCrashedError, TaskError, WorkerLostError
 from backend.ledger import Key, State
 from backend.ledger.rows import key_of
 from backend.log import line
-from backend.queue import Drop
+from backend.queue import Drop, Rescue
 from backend.queue.names import JUDGE, PUBLISH, REPUBLISH, place_in, row_id
 from backend.wire import Failure, Order, Outcome, from_json
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from backend.ledger import Ledger
-    from backend.queue import DroppedJob, Rescue, WorkQueue
+    from backend.queue import DroppedJob, WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +40,13 @@ class Repairs:
     republished: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class Reconciling:
     """Finds and repairs; every step may be repeated, and two publishers may do it at once."""
 
-    ledger: Ledger
-    queue: WorkQueue
-    rescue: Rescue
-    max_attempts: int
+    def __init__(self, ledger: Ledger, queue: WorkQueue, rescue: Rescue | None = None) -> None:
+        self._ledger = ledger
+        self._queue = queue
+        self._rescue = rescue or Rescue(queue)
 
     def run(self) -> Repairs:
         """One run.
@@ -59,34 +58,34 @@ class Reconciling:
         dropped = self._settle_dropped()
         self._release_leases_of_the_dead()
         self._withdraw_paused()
-        due = self.ledger.due()
-        unpublished = self.ledger.unpublished(BATCH)
-        live = self.rescue.live()
+        due = self._ledger.due()
+        unpublished = self._ledger.unpublished(BATCH)
+        live = self._rescue.live()
         self._withdraw_given_up(live.judging - {_row(key) for key in due})
         enqueued = self._enqueue_missing(_missing(due, live.judging | live.publishing))
         republish = _missing(unpublished, live.publishing)
-        self.queue.republish((key.project, key.task, key.model_version) for key in republish)
+        self._queue.republish((key.project, key.task, key.model_version) for key in republish)
         repairs = Repairs(dropped, enqueued, len(republish))
         if repairs != Repairs():
             logger.info(line("reconciled", **asdict(repairs)))
         return repairs
 
     def _release_leases_of_the_dead(self) -> None:
-        for holder in self.ledger.holders() - self.queue.alive():
-            count = self.ledger.release(holder)
+        for holder in self._ledger.holders() - self._queue.alive():
+            count = self._ledger.release(holder)
             logger.warning(line("publisher died", name=holder, rows=count))
 
     def _withdraw_paused(self) -> None:
         """What came into the queue in the moment of a pause, or was handed back by a worker since."""
-        paused = self.ledger.paused()
+        paused = self._ledger.paused()
         if paused.everything or paused.projects:
-            self.queue.withdraw_projects(None if paused.everything else paused.projects)
+            self._queue.withdraw_projects(None if paused.everything else paused.projects)
 
     def _withdraw_given_up(self, suspects: frozenset[str]) -> None:
         """What was cancelled while Redis was down, and came back with it; `suspects` are rows with a job, not due."""
         places = [place for row in suspects if (place := place_in(f"{JUDGE}-{row}"))]
-        unwanted = [order for order in self.ledger.given_up(places) if _row(key_of(order)) in suspects]
-        withdrawn = self.queue.withdraw(unwanted[:BATCH])
+        unwanted = [order for order in self._ledger.given_up(places) if _row(key_of(order)) in suspects]
+        withdrawn = self._queue.withdraw(unwanted[:BATCH])
         if withdrawn:
             logger.info(line("withdrawn", jobs=withdrawn))
 
@@ -94,19 +93,19 @@ class Reconciling:
         if not suspects:
             return 0
         # Looked at twice, because a job that a worker hands back moves against the order of reading.
-        live = self.rescue.live()
-        orders = self.ledger.orders(_missing(suspects, live.judging | live.publishing)[:BATCH])
-        self.queue.enqueue(orders)
+        live = self._rescue.live()
+        orders = self._ledger.orders(_missing(suspects, live.judging | live.publishing)[:BATCH])
+        self._queue.enqueue(orders)
         return len(orders)
 
     def _settle_dropped(self) -> int:
         count = 0
-        for job in self.rescue.dropped():
+        for job in self._rescue.dropped():
             try:
                 self._account_for(job)
             except (ValueError, TypeError, IndexError) as error:  # not a job of ours, or of another version
                 logger.warning(line("job dropped", id=job.id, error=job.error, unreadable=error))
-            self.rescue.settle(job)
+            self._rescue.settle(job)
             count += 1
         return count
 
@@ -115,11 +114,11 @@ class Reconciling:
         logger.warning(line("job dropped", id=job.id, how=job.drop, error=job.error))
         if job.name == JUDGE and job.drop is not Drop.STUCK:
             order, error = from_json(Order, job.arguments[0]), _error(job)
-            self.ledger.record(Outcome(order, failure=Failure(error.reason, str(error), error.retryable)))
+            self._ledger.record(Outcome(order, failure=Failure(error.reason, str(error), error.retryable)))
         elif job.name == PUBLISH:
             outcome = from_json(Outcome, job.arguments[0])
             task = outcome.order.task
-            if self.ledger.record(outcome) is State.JUDGED:
+            if self._ledger.record(outcome) is State.JUDGED:
                 self._publishing_failed(Key(task.project, task.task, outcome.order.model_version), job)
         elif job.name == REPUBLISH:
             project, task_id, model_version = job.arguments
@@ -127,14 +126,14 @@ class Reconciling:
 
     def _publishing_failed(self, key: Key, job: DroppedJob) -> None:
         """Try again after a pause, but not for ever: the same crash again and again needs a person."""
-        entry = self.ledger.entry(key)
+        entry = self._ledger.entry(key)
         if entry is None or job.drop is Drop.STUCK:
             return
         error = _error(job)
-        if entry.reason == error.reason and entry.publish_attempts >= self.max_attempts:
-            self.ledger.give_up(key, error)
+        if entry.reason == error.reason and entry.publish_attempts >= self._ledger.max_attempts:
+            self._ledger.give_up(key, error)
         else:
-            self.ledger.postpone([key], error)
+            self._ledger.postpone([key], error)
 
 
 def _row(key: Key) -> str:

@@ -66,6 +66,11 @@ class Database:
         return ledger
 
     @property
+    def max_attempts(self) -> int:
+        """How often a task is tried before it is recorded as failed."""
+        return self._max_attempts
+
+    @property
     def place(self) -> str:
         """The database's URL without its password, for people."""
         return _place(self._engine)

@@ -18,7 +18,7 @@ from backend.jobs.reconciling import Reconciling
 from backend.jobs.steering import Steering, Withdrawing
 from backend.label_studio.plugin import plugin_class
 from backend.log import configure_logging, line
-from backend.queue import Rescue, WorkQueue
+from backend.queue import WorkQueue
 from backend.server.answer import refusal
 from backend.server.background import Background
 from backend.server.buttons import Buttons
@@ -58,7 +58,7 @@ def create_app(settings: Settings, *, ledger: Ledger | None = None, queue: WebQu
     reconcile: Callable[[], object] = _nothing
     if queue is None:
         queue = connected = WorkQueue.connect(settings)
-        reconcile = Reconciling(ledger, connected, Rescue(connected), settings.max_attempts).run
+        reconcile = Reconciling(ledger, connected).run
     version = model_version(settings)
     metrics, background = Metrics(), Background()
     metrics.registry.register(Recorded(ledger, queue))
@@ -75,7 +75,7 @@ def create_app(settings: Settings, *, ledger: Ledger | None = None, queue: WebQu
         ledger,
         queue,
         model_version=version,
-        label_studio_url=settings.label_studio_public_url or settings.label_studio_url,
+        label_studio_url=settings.public_url,
         warnings=[NO_WEBHOOK_SECRET] if gate.refuses_webhooks else [],
         refusals=intake.refusals,
         token=buttons.token,

@@ -17,7 +17,7 @@ from backend.jobs.publishing import Publishing
 from backend.jobs.reconciling import Reconciling
 from backend.jobs.syncing import Syncing
 from backend.log import configure_logging, line
-from backend.queue import Rescue, WorkQueue
+from backend.queue import WorkQueue
 from backend.queue.names import PUBLISH, REPUBLISH
 from backend.version import model_version
 from backend.worker.auto import AutoIntake
@@ -79,7 +79,7 @@ def run_publisher(settings: Settings) -> None:
     queue = WorkQueue.connect_patiently(settings)
     name = worker_name()
     publishing = Publishing(ledger, label_studio, waiting=lambda: queue.publishing.count, name=name)
-    reconciling = Reconciling(ledger, queue, Rescue(queue), settings.max_attempts)
+    reconciling = Reconciling(ledger, queue)
     worker = PublishWorker(queue, publishing, reconciling, interval_s=settings.reconcile_interval_s, name=name)
     stopped = threading.Event()
     # A thread of its own: listing the annotations of a large project takes minutes, in which others want to publish.

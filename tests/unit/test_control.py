@@ -13,7 +13,7 @@ from backend.intake import LedgerIntake
 from backend.jobs.reconciling import Reconciling
 from backend.jobs.steering import Steering
 from backend.ledger import Automatic, Key, Ledger, Paused, State
-from backend.queue import Rescue, WorkQueue
+from backend.queue import WorkQueue
 from backend.settings import Settings
 from backend.types import PairwiseTask
 from backend.wire import Failure, Order, Outcome
@@ -68,7 +68,7 @@ def queue(redis_server: RedisServer) -> Iterator[WorkQueue]:
 
 @pytest.fixture
 def steering(ledger: Ledger, queue: WorkQueue) -> Steering:
-    return Steering(ledger, queue, Reconciling(ledger, queue, Rescue(queue), 3).run)
+    return Steering(ledger, queue, Reconciling(ledger, queue).run)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_pause_outlives_the_process_and_an_emptied_redis(
     now[0] += MINUTE
     again = Ledger.open(url, clock=lambda: now[0])
     assert again.paused() == Paused(everything=True, projects=frozenset())
-    Reconciling(again, queue, Rescue(queue), 3).run()
+    Reconciling(again, queue).run()
     assert waiting(queue) == []
     again.close()
 
@@ -241,7 +241,7 @@ def test_a_retry_while_the_project_is_paused_waits_for_its_end(
 
 def test_the_ledger_is_switched_when_redis_is_down(ledger: Ledger) -> None:
     down = WorkQueue.connect(Settings(redis_url=f"redis://127.0.0.1:{free_port(0)}/0", _env_file=None))
-    steering = Steering(ledger, down, Reconciling(ledger, down, Rescue(down), 3).run)
+    steering = Steering(ledger, down, Reconciling(ledger, down).run)
     fail(ledger, 1)
     with pytest.raises(QueueError):
         steering.retry(1, VERSION)

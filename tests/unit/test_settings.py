@@ -27,6 +27,12 @@ def test_without_any_variable_everything_has_a_default() -> None:
     assert settings.media_roots == ()
 
 
+def test_people_reach_label_studio_where_the_backend_does_unless_told_otherwise() -> None:
+    assert load_settings(label_studio_url="http://ls:8080/").public_url == "http://ls:8080"
+    told = load_settings(label_studio_url="http://ls:8080", label_studio_public_url="https://label.example/")
+    assert told.public_url == "https://label.example"
+
+
 def test_variables_are_read_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWAP_CHECK", "all")
     monkeypatch.setenv("port", "8123")

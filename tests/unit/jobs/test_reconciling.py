@@ -58,7 +58,7 @@ class Redis:
 
 
 def reconcile(desk: Desk, redis: Redis) -> Repairs:
-    return Reconciling(desk.ledger, cast("WorkQueue", redis), cast("Rescue", redis), max_attempts=2).run()
+    return Reconciling(desk.ledger, cast("WorkQueue", redis), cast("Rescue", redis)).run()
 
 
 def dropped(name: str, drop: Drop, *arguments: Any) -> DroppedJob:  # noqa: ANN401  # JSON
@@ -141,7 +141,7 @@ def test_the_rows_of_a_publisher_that_lives_stay_its_own(desk: Desk) -> None:
 
 def test_write_back_that_crashes_again_and_again_is_given_up_with_its_reason(desk: Desk) -> None:
     desk.ledger.record(judged())
-    for _ in range(2):
+    for _ in range(desk.ledger.max_attempts):
         reconcile(desk, Redis([dropped(REPUBLISH, Drop.CRASHED, 1, 1, VERSION)]))
         assert desk.told() == (State.JUDGED, "crashed")
     reconcile(desk, Redis([dropped(REPUBLISH, Drop.CRASHED, 1, 1, VERSION)]))
