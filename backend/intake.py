@@ -14,6 +14,7 @@ from backend.label_studio.convert import parse_task
 from backend.label_studio.layout import parse_layout
 from backend.label_studio.plugin import MAX_ID, project_number
 from backend.ledger import Annotation, Project
+from backend.ledger.text import cleaned
 from backend.log import line
 from backend.wire import Order
 
@@ -185,7 +186,7 @@ class LedgerIntake:
             try:
                 good.append(_storable(parse_task(layout, place[0], raw)))
             except TaskDataError as error:
-                bad.append((*place, TaskDataError(_cleaned(str(error)))))
+                bad.append((*place, TaskDataError(cleaned(str(error)))))
                 logger.warning(
                     line("task rejected", project=place[0], task=place[1], reason=error.reason, message=error)
                 )
@@ -224,7 +225,7 @@ class LedgerIntake:
         if number is None:
             raise LabelStudioError("The webhook names no project. Let it send its payload: Label Studio, Webhooks.")
         if isinstance(title, str) and isinstance(config, str):
-            seen = Project(number, _cleaned(title), _cleaned(config))
+            seen = Project(number, cleaned(title), cleaned(config))
             if self._ledger.project(number) != seen:
                 self._ledger.remember_project(seen)
         return number
@@ -246,17 +247,12 @@ def _storable(task: PairwiseTask) -> PairwiseTask:
         TaskDataError: a text holds what no database stores: NUL, or half of a surrogate pair.
     """
     for name, text in (("Video 1", task.video1), ("Video 2", task.video2), ("the prompt", task.prompt)):
-        if _cleaned(text) != text:
+        if cleaned(text) != text:
             raise TaskDataError(
                 f"Task {task.task}: the text of {name} holds a NUL or a broken Unicode character. "
                 "Import it again as UTF-8."
             )
     return task
-
-
-def _cleaned(text: str) -> str:
-    """The text with a question mark for each character that no database stores."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _annotation(told: object, project: int) -> Annotation:

@@ -177,8 +177,12 @@ def _unlabelled(layout: Layout, annotation: Annotation, labels: Labels) -> Itera
 
 def split_of(prompt: str) -> Split:
     """By a hash of the prompt alone: stable over time, and one prompt never lands on both sides."""
-    digest = hashlib.sha256(" ".join(prompt.split()).casefold().encode()).digest()
-    return "validation" if int.from_bytes(digest[:8]) < VALIDATION_SHARE * 2**64 else "train"
+    return "validation" if int.from_bytes(prompt_digest(prompt)) < VALIDATION_SHARE * 2**64 else "train"
+
+
+def prompt_digest(prompt: str) -> bytes:
+    """Stands for a prompt, whose case and spacing do not matter, in 8 bytes; for any text, also half characters."""
+    return hashlib.sha256(" ".join(prompt.split()).casefold().encode("utf-8", "surrogatepass")).digest()[:8]
 
 
 def pseudonym(user: int | None, project: int, salt: bytes) -> str:

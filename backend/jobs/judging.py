@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from backend.errors import NoAnswerError, TaskError, VersionMismatchError
 from backend.log import line
+from backend.reasoning.judge import FrameSource
 from backend.reasoning.swap import judge_in_both_orders
 from backend.types import StopCondition
 from backend.wire import Failure, Order, Outcome, from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from backend.reasoning.contract import Contract
     from backend.reasoning.judge import Engine
     from backend.reasoning.swap import SwapMode
-    from backend.types import Clip, Frame, FrameRef, Judgement, PairwiseTask
+    from backend.types import Judgement, PairwiseTask
 
 logger = logging.getLogger(__name__)
 
@@ -41,19 +42,10 @@ class Fetcher(Protocol):
         ...
 
 
-class OpenedPair(Protocol):
-    """Two opened videos, until the block is left: a `FrameSource` that knows how long it has decoded, in seconds."""
+class OpenedPair(FrameSource, Protocol):
+    """Two opened videos, until the block is left; knows how long it has decoded, in seconds."""
 
     seconds: float
-
-    @property
-    def clips(self) -> Sequence[Clip]:
-        """As in `FrameSource`."""
-        ...
-
-    def frames(self, refs: Sequence[FrameRef]) -> Sequence[Frame]:
-        """As in `FrameSource`."""
-        ...
 
     def __enter__(self) -> Self: ...
 

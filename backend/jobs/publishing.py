@@ -21,6 +21,7 @@ from backend.errors import (
 from backend.jobs.fitting import fitted
 from backend.ledger import Key, Project, State
 from backend.log import line
+from backend.queue.workqueue import PUBLISH_TIMEOUT_S
 from backend.wire import Outcome, from_json
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 1000  # rows written back together: Label Studio counts all tasks of a project anew after each batch
 OF_THE_WORKER = (JobTimeoutException, StopRequested)  # what RQ raises in the middle of anything
-BATCH_LEASE = timedelta(minutes=16)  # longer than the job that writes a batch back may take
+BATCH_LEASE = timedelta(seconds=PUBLISH_TIMEOUT_S + 60)  # longer than the job that writes a batch back may take
 
 
 class Predictions(Protocol):

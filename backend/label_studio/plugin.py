@@ -14,21 +14,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from backend.errors import LabelConfigError
+from backend.label_studio.webhook import HINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-HINTS = frozenset(
-    {
-        "ANNOTATION_CREATED",
-        "ANNOTATION_UPDATED",
-        "ANNOTATIONS_CREATED",
-        "ANNOTATIONS_DELETED",
-        "TASKS_CREATED",
-    }
-)
-"""What Label Studio's webhooks tell us; each is a hint that may be lost, doubled or late."""
-
 
 START_TRAINING = "START_TRAINING"
 """What the button of that name sends: a person's wish, not a hint. Here it means: export what people corrected."""
@@ -75,7 +64,7 @@ class _PairwiseModel:
     """Our half of the model class: everything that both generations call."""
 
     intake: ClassVar[Intake]
-    TRAIN_EVENTS: ClassVar[tuple[str, ...]] = (*sorted(HINTS), START_TRAINING)
+    TRAIN_EVENTS: ClassVar[tuple[str, ...]] = (*HINTS, START_TRAINING)
 
     def __init__(self, project_id: str | int | None = None, label_config: str | None = None, **_host: object) -> None:
         """`_host` is what 1.0.9 adds; the access token among it is dropped here and kept nowhere.

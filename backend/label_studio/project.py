@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from backend.errors import LabelStudioError
 from backend.label_studio.administration import BASIC_AUTH
+from backend.label_studio.webhook import HINTS, SECRET_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from backend.label_studio.records import MlBackend, Project, Webhook
 
 TITLE = "VR-Thinker"
-SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105  # the header's name
-ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED", "TASKS_CREATED")
 CONNECTED = "CO"
 LEAST_CERTAIN = "Least certain first"
 SETTINGS = {"show_collab_predictions": True, "evaluate_predictions_automatically": False}
@@ -177,15 +176,15 @@ def _webhook(
         return kept
     changes.append(f"{'created a' if kept is None else 'changed the'} webhook to {target.webhook_url}")
     if kept is None:
-        return admin.create_webhook(project, target.webhook_url, ACTIONS, target.webhook_headers)
-    return admin.update_webhook(kept.id, target.webhook_url, ACTIONS, target.webhook_headers)
+        return admin.create_webhook(project, target.webhook_url, HINTS, target.webhook_headers)
+    return admin.update_webhook(kept.id, target.webhook_url, HINTS, target.webhook_headers)
 
 
 def is_right(hook: Webhook, target: Target) -> bool:
     """Whether a webhook reports just what it should, with the secret."""
     return (
         hook.url == target.webhook_url
-        and set(hook.actions) == set(ACTIONS)
+        and set(hook.actions) == set(HINTS)
         and dict(hook.headers) == target.webhook_headers
         and (hook.is_active, hook.send_payload, hook.send_for_all_actions) == (True, True, False)
     )

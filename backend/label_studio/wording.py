@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from backend.label_studio.controls import PREFERENCE_TITLES
 from backend.reasoning.swap import exchanged
-from backend.types import Dimension, Preference
+from backend.types import Dimension
 
 if TYPE_CHECKING:
     from backend.label_studio.evidence import Evidence
     from backend.types import Judgement, Turn
 
-NAMES = {Preference.TIE: "Tie", Preference.VIDEO_1: "Video 1", Preference.VIDEO_2: "Video 2"}
 NOTHING_SPECIFIC = "The model wrote nothing specific about this; its overall reasoning is below."
 MOST_ROUNDED = 0.994
 SECOND_LOOK = "══ The same pair judged again with the videos exchanged: Video 1 below is Video 2 on the screen ══"
@@ -31,7 +31,7 @@ def printable(text: str) -> str:
 def note(dimension: Dimension, judgement: Judgement, evidence: Evidence) -> str:
     """What stands beside a dimension's choice: the model's own choice, its confidence, and what needs care."""
     verdict = judgement.verdicts[dimension]
-    said = f"Model: {NAMES[verdict.preference]}"
+    said = f"Model: {PREFERENCE_TITLES[verdict.preference]}"
     if verdict.confidence is not None:
         said += f", confidence {_percent(verdict.confidence)}"
     lines = [said]
@@ -52,7 +52,7 @@ def _percent(confidence: float) -> str:
 def _other_way_round(dimension: Dimension, judgement: Judgement) -> str:
     """The choice of the second look, in the numbers of the first."""
     second = judgement.swapped.verdicts.get(dimension) if judgement.swapped else None
-    return NAMES[exchanged(second).preference] if second else "another"
+    return PREFERENCE_TITLES[exchanged(second).preference] if second else "another"
 
 
 def with_note(rationale: str, said: str) -> str:
@@ -97,7 +97,7 @@ def _ending(judgement: Judgement) -> str:
     if not judgement.verdicts:
         return f"Ended without an answer ({judgement.stop.value})."
     answer = ", ".join(
-        f"{dimension} {NAMES[judgement.verdicts[dimension].preference]}"
+        f"{dimension} {PREFERENCE_TITLES[judgement.verdicts[dimension].preference]}"
         for dimension in Dimension
         if dimension in judgement.verdicts
     )

@@ -12,10 +12,15 @@ def sayable(message: str) -> str:
     return message.encode("utf-8", "replace").decode().replace("\0", "")[:LONGEST_MESSAGE]
 
 
+def cleaned(text: str) -> str:
+    """The text with a question mark for each NUL and each half character."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
 def storable(value: Any) -> Any:  # noqa: ANN401  # JSON
-    """JSON with a question mark for each NUL and each half character in its texts: PostgreSQL looks into no other."""
+    """JSON with each of its texts cleaned: PostgreSQL looks into no other."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode().replace("\0", "?")
+        return cleaned(value)
     if isinstance(value, dict):
         return {key: storable(each) for key, each in value.items()}
     if isinstance(value, list):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from backend.export.record import prompt_digest
 from backend.label_studio.convert import read_labels
 from backend.report.exposure import Exposure, exposure_of, exposure_to_any, fits
 from backend.report.source import source_of
@@ -243,7 +243,7 @@ def _take_in(
     answers.exposure.append(_number(exposure_to_any(annotation, judged, blind=blind, seen=seen)))
     answers.created.append(int(annotation.created_at.timestamp()))
     answers.source.append(gathered.sources(source_of(judged[0].task) if judged else "unknown"))
-    answers.prompt.append(gathered.prompts(_digest(judged[0].task.prompt) if judged else b""))
+    answers.prompt.append(gathered.prompts(prompt_digest(judged[0].task.prompt) if judged else b""))
     for dimension in Dimension:
         answers.human[dimension].append(labels.get(dimension, NONE))
     gathered.unjudged += not kept
@@ -266,8 +266,3 @@ def _add_verdict(comparisons: Comparisons, dimension: Dimension, verdict: Verdic
 
 def _number(exposure: Exposure) -> int:
     return list(Exposure).index(exposure)
-
-
-def _digest(prompt: str) -> bytes:
-    """Stands for a prompt, whose case and spacing do not matter, in 8 bytes."""
-    return hashlib.sha256(" ".join(prompt.split()).casefold().encode("utf-8", "surrogatepass")).digest()[:8]

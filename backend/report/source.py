@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from backend.label_studio.importing import LOCAL_FILES
 from backend.label_studio.media.hosts import shown
 
 if TYPE_CHECKING:
     from backend.types import PairwiseTask
 
-LOCAL_FILES = "/data/local-files/?d="  # Label Studio's address of every local file, which tells nothing
+LOCAL = f"{LOCAL_FILES}?d="  # Label Studio's address of every local file, which tells nothing
 
 
 def source_of(task: PairwiseTask) -> str:
@@ -20,5 +21,5 @@ def source_of(task: PairwiseTask) -> str:
 
 
 def _folder(reference: str) -> str:
-    place = unquote(shown(reference)).replace("\0", "").removeprefix(LOCAL_FILES)
+    place = unquote(shown(reference)).replace("\0", "").removeprefix(LOCAL)
     return place.rpartition("/")[0] or "no folder"

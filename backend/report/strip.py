@@ -6,7 +6,7 @@ import base64
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from backend.errors import TaskError
 from backend.reasoning.contract import VRTHINKER_128
@@ -14,9 +14,8 @@ from backend.types import FrameRef
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
-    from pathlib import Path
 
+    from backend.jobs.judging import Fetcher
     from backend.types import Clip, Frame, PairwiseTask, VideoNumber
 
 FRAMES = 6
@@ -25,18 +24,6 @@ WIDEST = 2.4  # as many times as high: a panorama is squeezed rather than let ru
 QUALITY = 72
 SLOTS = tuple(round((n + 0.5) * VRTHINKER_128.slots / FRAMES) for n in range(FRAMES))
 NUMBERS: tuple[VideoNumber, VideoNumber] = (1, 2)
-
-
-class Fetcher(Protocol):
-    """Something that turns a video reference into a file."""
-
-    def fetch(self, reference: str, task: int | None = None) -> AbstractContextManager[Path]:
-        """The video as a file, for as long as the block lasts.
-
-        Raises:
-            TaskError: it cannot be had.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backend.agreement.compare import Comparison
+from backend.label_studio.controls import DIMENSION_TITLES
 from backend.types import Dimension
 
 if TYPE_CHECKING:
@@ -13,12 +14,6 @@ if TYPE_CHECKING:
 
     from backend.ledger import Agreement
 
-NAMES = {
-    Dimension.TA: "Text alignment",
-    Dimension.MQ: "Motion quality",
-    Dimension.VQ: "Visual quality",
-    Dimension.OA: "Overall",
-}
 WORDS = {
     Comparison.AGREE: "the same",
     Comparison.MODEL_TIE: "tie for the model only",
@@ -66,7 +61,7 @@ class AgreementView:
 def _bar(dimension: Dimension, counts: Mapping[Comparison, int]) -> Bar:
     compared = sum(counts.get(kind, 0) for kind in WORDS)
     share = counts.get(Comparison.AGREE, 0) / compared if compared else None
-    return Bar(NAMES[dimension], compared, share, tuple(_segments(counts, compared)))
+    return Bar(DIMENSION_TITLES[dimension].capitalize(), compared, share, tuple(_segments(counts, compared)))
 
 
 def _segments(counts: Mapping[Comparison, int], compared: int) -> Iterator[Segment]:

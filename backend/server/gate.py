@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flask import request
 
 from backend.errors import SettingsError
+from backend.label_studio.webhook import SECRET_HEADER
 from backend.server.answer import refusal
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105  # the header's name
 NO_WEBHOOK_SECRET = (
     "Webhooks are refused: BASIC_AUTH_USER is set, and Label Studio's webhooks carry no Basic auth. Set WEBHOOK_SECRET "
     f"here and the header {SECRET_HEADER} in the project's webhook in Label Studio."

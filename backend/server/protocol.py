@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, abort, jsonify, request
 
-from backend.label_studio.plugin import HINTS, START_TRAINING, project_number
+from backend.label_studio.plugin import START_TRAINING, project_number
+from backend.label_studio.webhook import HINTS
 from backend.log import line
 from backend.server.answer import field, json_object
 

@@ -255,6 +255,7 @@ def test_a_prompt_is_on_the_same_side_whatever_its_spaces_and_case() -> None:
     shares = Counter(split_of(f"prompt {number}") for number in range(2000))
     assert 0.08 < shares["validation"] / 2000 < 0.12
     assert (split_of("prompt 1"), split_of("prompt 19")) == ("train", "validation"), "it must never change"
+    assert {split_of("half a character: \ud83d")} < {"train", "validation"}
 
 
 def test_a_pseudonym_is_stable_and_depends_on_person_project_and_salt() -> None:
