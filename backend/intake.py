@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -47,10 +47,14 @@ class JudgeQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of the tasks of one request: `rejected` counts by reason."""
+    """What became of the tasks of one request: `rejected` counts by reason.
+
+    Of the `known` ones so many are `published_again`, because their predictions are gone from Label Studio.
+    """
 
     new: int = 0
     known: int = 0
+    published_again: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -125,7 +129,7 @@ class LedgerIntake:
         """The same for tasks that nobody waits to have answered.
 
         `opened` puts all of them before all others, `first` only those that are new, in their order. Cancelled tasks
-        are entered anew, unless nobody asked for them `again`.
+        are entered anew, and predictions that someone deleted published again, unless nobody asked for them `again`.
         """
         good, rejected = self._sort(self._layout(label_config), project, tasks)
         new = self._ledger.enter(good, self._model_version, again=again)
@@ -134,7 +138,8 @@ class LedgerIntake:
         except QueueError as error:
             # The rows are there: reconciling enqueues them as soon as Redis is back.
             logger.warning(line("queued in the ledger only", project=project, tasks=len(new), message=error))
-        accepted = Accepted(len(new), len(good) - len(new), rejected)
+        reopened = self._publish_again(good, tasks) if again else 0
+        accepted = Accepted(len(new), len(good) - len(new), reopened, rejected)
         self._observe(accepted)
         return accepted
 
@@ -196,6 +201,20 @@ class LedgerIntake:
             logger.warning(line("tasks without a usable id are ignored", project=project, tasks=nowhere))
             rejected[NO_ID] = nowhere
         return good, rejected
+
+    def _publish_again(self, good: Sequence[PairwiseTask], told: Sequence[object]) -> int:
+        """Have the predictions written back once more that these tasks, as Label Studio shows them, do not have."""
+        shown = {raw["id"] for raw in told if isinstance(raw, dict) and self._has_prediction(raw)}
+        gone: dict[int, list[int]] = defaultdict(list)
+        for task in good:
+            if task.task not in shown:
+                gone[task.project].append(task.task)
+        return sum(self._ledger.reopen(project, ids, self._model_version) for project, ids in gone.items())
+
+    def _has_prediction(self, raw: Mapping[str, object]) -> bool:
+        if type(raw.get("id")) is not int or not isinstance(told := raw.get("predictions"), list):
+            return False
+        return any(isinstance(one, dict) and one.get("model_version") == self._model_version for one in told)
 
     def _queue_up(
         self, tasks: Sequence[PairwiseTask], new: Sequence[PairwiseTask], *, opened: bool, first: bool

@@ -26,10 +26,14 @@ BATCH = 500  # tasks per transaction and per round trip to Redis: one page of La
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of the project's tasks so far: `rejected` counts by reason those that no model can judge."""
+    """What became of the project's tasks so far: `rejected` counts by reason those that no model can judge.
+
+    Of the `known` ones so many were `published_again`: their predictions were gone from Label Studio.
+    """
 
     new: int = 0
     known: int = 0
+    published_again: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -80,6 +84,8 @@ def take_in(
 ) -> Iterator[Taken]:
     """Queue the project's tasks that are not known under this version, at most `limit` new ones; totals per batch.
 
+    What was judged and published, and has no prediction any more, is published again without judging it again.
+
     Just as /predict takes tasks in, so that asking twice, in both ways, or again after an interruption queues each
     task once. Holds one batch at a time. With `priority` the new ones go before everything that waits,
     each batch before those that came earlier.
@@ -96,7 +102,7 @@ def take_in(
     intake = LedgerIntake(ledger, queue, model_version)
     ids = _ids(client, project, selection)
     tasks = client.tasks(project, ids=ids, filters=(*selection.filters, without_prediction_of(model_version)))
-    new, known, rejected = 0, 0, Counter[str]()
+    new, known, again, rejected = 0, 0, 0, Counter[str]()
     while limit is None or new < limit:
         batch = [
             {"id": task.id, "project": project, "data": dict(task.data)}
@@ -108,8 +114,9 @@ def take_in(
             return
         accepted = intake.take(project, shown.label_config, batch, opened=False, first=priority)
         new, known = new + accepted.new, known + accepted.known
+        again += accepted.published_again
         rejected.update(accepted.rejected)
-        yield Taken(new, known, dict(rejected))
+        yield Taken(new, known, again, dict(rejected))
 
 
 def _ids(client: LabelStudioClient, project: int, selection: Selection) -> Sequence[int] | None:

@@ -52,7 +52,8 @@ def preannotate(
 ) -> None:
     """Queue every task of a project that has no prediction of this model version yet.
 
-    Asking again queues nothing twice, and goes on where an interrupted run stopped. Ctrl-C ends the watching only.
+    Asking again queues nothing twice, and goes on where an interrupted run stopped. A prediction that someone deleted
+    is published again without judging its pair again. Ctrl-C ends the watching only.
 
     \b
     Examples:
@@ -120,7 +121,8 @@ def _run(console: Console, batches: Iterable[Taken], look: Callable[[], Standing
                 break
             time.sleep(POLL_S)
     rejected = ", ".join(f"{count} {reason}" for reason, count in taken.rejected.items()) or "none"
-    _say(console, f"Queued {taken.new} new tasks; {taken.known} were known already; rejected: {rejected}.")
+    again = f", {taken.published_again} of them published again" if taken.published_again else ""
+    _say(console, f"Queued {taken.new} new tasks; {taken.known} were known already{again}; rejected: {rejected}.")
     return taken
 
 

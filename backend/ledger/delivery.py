@@ -96,12 +96,8 @@ class Delivery(Database):
             later = self._clock() + pause_after(1)
             return db.execute(update(work).where(held).values(claim="", not_before=later)).rowcount
 
-    def mark_published(self, key: Key, prediction_id: int) -> None:
-        """The prediction was read back from Label Studio. The first id that is told stays."""
-        self.mark_all_published({key: prediction_id})
-
     def mark_all_published(self, published: Mapping[Key, int]) -> None:
-        """The same for many, in one transaction."""
+        """These predictions were read back from Label Studio. The first id that is told of each stays."""
         if not published:
             return
         now = self._clock()
@@ -168,15 +164,14 @@ class Delivery(Database):
         Publishing looks at what exists first, so that reopening a task too many costs a request and adds nothing.
         """
         now = self._clock()
-        mine = and_(
-            work.c.project == project,
-            work.c.task.in_(tasks),
-            work.c.model_version == model_version,
-            work.c.state == State.PUBLISHED,
-        )
-        values = {"state": State.JUDGED, "prediction_id": None, "not_before": now, "updated_at": now}
+        mine = and_(work.c.project == project, work.c.model_version == model_version, work.c.state == State.PUBLISHED)
+        # The prediction's id stays until another takes its place: it tells which answers were given in its sight.
+        reopened = update(work).where(mine).values(state=State.JUDGED, not_before=now, updated_at=now)
         with self._write() as db:
-            return db.execute(update(work).where(mine).values(**values)).rowcount
+            return sum(
+                db.execute(reopened.where(work.c.task.in_(tasks[start : start + CHUNK]))).rowcount
+                for start in range(0, len(tasks), CHUNK)
+            )
 
     def _open(self) -> ColumnElement[bool]:
         return and_(work.c.state == State.JUDGED, work.c.shown, work.c.not_before <= self._clock())

