@@ -94,7 +94,8 @@ class Frame:
 class Clip:
     """What decoding learnt about one video file: true frame count, frames per second, pixel size.
 
-    `sha256` is that of the file's bytes, in hex; empty where it is not known.
+    `fps` is 0 where the file tells none, as some of a single frame do. `sha256` is that of the file's bytes, in hex;
+    empty where it is not known.
     """
 
     video: VideoNumber

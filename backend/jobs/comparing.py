@@ -77,7 +77,10 @@ class Comparing:
 
 
 def _standing(layout: Layout, answers: Iterable[Answered]) -> Iterable[Answered]:
-    """What people answered and looked at: of one person's answers to one task the latest that has a label."""
+    """What people answered and looked at: of one person's answers to one task the latest that has a label.
+
+    Answers without a judgement beside them are passed over first: one to other videos replaces none to these.
+    """
 
     def order(one: Answered) -> tuple[bool, datetime, int]:
         annotation = one.annotation
@@ -86,7 +89,7 @@ def _standing(layout: Layout, answers: Iterable[Answered]) -> Iterable[Answered]
     found: dict[tuple[int, Hashable], Answered] = {}
     for one in sorted(answers, key=order):
         annotation = one.annotation
-        if not (annotation.deleted or annotation.was_cancelled or annotation.bulk):
+        if one.judgement is not None and not (annotation.deleted or annotation.was_cancelled or annotation.bulk):
             found[annotation.task, annotation.person] = one
     return found.values()
 

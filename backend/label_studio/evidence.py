@@ -47,11 +47,12 @@ def player_frame(seconds: float, clip: Clip, rate: float) -> int:
     """The player's number, from 1, of the frame that a clip shows from `seconds` on, at `rate` numbers per second."""
     before = floor(seconds * rate) + 1
     candidates = range(max(1, before - 1), before + 3)
-    end = seconds + 1 / clip.fps
+    fps = clip.fps or DEFAULT_FPS
+    end = seconds + 1 / fps
     showing = [frame for frame in candidates if seconds + MARGIN_S <= _landing(frame, rate) <= end - MARGIN_S]
     middle = (seconds + end) / 2
     frame = showing[0] if showing else min(candidates, key=lambda frame: abs(_landing(frame, rate) - middle))
-    return min(frame, max(1, ceil(clip.frames / clip.fps * rate)))
+    return min(frame, max(1, ceil(clip.frames / fps * rate)))
 
 
 def _landing(frame: int, rate: float) -> float:

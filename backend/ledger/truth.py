@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Text, cast, select
 
@@ -15,6 +16,7 @@ from backend.ledger.records import Answered, Judged, Key
 from backend.ledger.rows import task_of
 from backend.ledger.schema import judgement as judgements
 from backend.ledger.schema import work
+from backend.log import line
 from backend.types import Dimension, Judgement, Verdict
 from backend.wire import from_json, from_text
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     from backend.ledger.records import Annotation
 
+
+logger = logging.getLogger(__name__)
 
 SAME = ("model_version", "prediction_id", "shown", "entered_at", "published_at")  # names in `Judged` as in the table
 
@@ -40,7 +44,8 @@ class Truth(Answers):
 
         Joined to the prediction that the annotator was given (`parent_prediction`). Without one, to the row of
         `model_version`, or where none is named to the task's first judgement; `exact` tells the two apart. Judgements
-        of other videos or another prompt than the person answered are left out: the task was changed in between.
+        of other videos or another prompt than the person answered are left out: the task was changed in between. One
+        that cannot be read counts as none, with a line in the log.
         """
         annotations = self.annotations(project, tasks)
         while chunk := list(islice(annotations, CHUNK)):
@@ -63,7 +68,11 @@ class Truth(Answers):
         statement = statement.where(work.c.project == project).order_by(work.c.task, work.c.model_version)
         with self._read() as db:
             for row in db.execution_options(yield_per=CHUNK).execute(statement).mappings():
-                verdicts = from_json(dict[Dimension, Verdict], row["verdicts"])
+                try:
+                    verdicts = from_json(dict[Dimension, Verdict], row["verdicts"])
+                except ValueError as error:
+                    _tell_unreadable(Key(row["project"], row["task"], row["model_version"]), error)
+                    continue
                 same = {name: row[name] for name in SAME}
                 yield Judged(task=task_of(row), verdicts=verdicts, **same)
 
@@ -93,6 +102,17 @@ def _joined(
     return Answered(annotation, None, None, None, shown=False, exact=False, other_data=bool(others))
 
 
-def _answered(annotation: Annotation, row: Any, *, exact: bool, shown: bool) -> Answered:  # noqa: ANN401  # a row mapping
+def _answered(annotation: Annotation, row: RowMapping, *, exact: bool, shown: bool) -> Answered:
     key = Key(row["project"], row["task"], row["model_version"])
-    return Answered(annotation, key, task_of(row), from_text(Judgement, row["body"]), shown=shown, exact=exact)
+    try:
+        judgement = from_text(Judgement, row["body"])
+    except ValueError as error:
+        _tell_unreadable(key, error)
+        return Answered(annotation, None, None, None, shown=False, exact=False)
+    return Answered(annotation, key, task_of(row), judgement, shown=shown, exact=exact)
+
+
+def _tell_unreadable(key: Key, error: ValueError) -> None:
+    """One judgement that no reader of this release takes, e.g. written by another, must not hide all the others."""
+    place = {"project": key.project, "task": key.task, "version": key.model_version}
+    logger.warning(line("judgement unreadable", **place, message=error))

@@ -159,13 +159,14 @@ def gather(
     for answers, judged in _by_task(ledger.annotations(project), ledger.judged(project)):
         for one in _wanted(judged, wanted):
             gathered.verdicts.setdefault(one.model_version, Verdicts()).add(one)
-        for annotation, labels in _standing(gathered, answers, layout, wanted):
-            fitting = [one for one in judged if fits(annotation, one, changes.get(annotation.task, ()))]
-            if judged and not fitting:
-                gathered.left[Left.OTHER_DATA] += 1
-                continue
+        fitting = {
+            answer.id: [one for one in judged if fits(answer, one, changes.get(answer.task, ()))] for answer in answers
+        }
+        of_others = {answer.id for answer in answers if judged and not fitting[answer.id]}
+        for annotation, labels in _standing(gathered, answers, layout, wanted, of_others):
             seen = annotation.may_have_seen(one.published_at for one in judged)
-            _take_in(gathered, annotation, labels, fitting, _wanted(fitting, wanted), blind=layout.blind, seen=seen)
+            mine = fitting[annotation.id]
+            _take_in(gathered, annotation, labels, mine, _wanted(mine, wanted), blind=layout.blind, seen=seen)
         before, count = count, count + len(answers)
         if before // EVERY != count // EVERY:
             told(count)
@@ -198,13 +199,23 @@ def _by_task(
 
 
 def _standing(
-    gathered: Gathered, annotations: Iterable[Annotation], layout: Layout, wanted: Wanted
+    gathered: Gathered,
+    annotations: Iterable[Annotation],
+    layout: Layout,
+    wanted: Wanted,
+    of_others: Collection[int],
 ) -> list[tuple[Annotation, Labels]]:
-    """The answers to one task that count, one per person; the others are counted with what they are."""
+    """The answers to one task that count, one per person; the others are counted with what they are.
+
+    Those `of_others` are to other videos or another prompt than were judged.
+    """
     found: dict[Hashable, tuple[Annotation, Labels]] = {}
     for annotation in sorted(annotations, key=lambda one: (one.updated_at, one.id)):
         reading = read_labels(layout, annotation.result)
-        if reason := _left_out(annotation, reading.labels, wanted):
+        reason = _left_out(annotation, reading.labels, wanted)
+        if reason is None and annotation.id in of_others:
+            reason = Left.OTHER_DATA
+        if reason is not None:
             gathered.left[reason] += 1
             continue
         gathered.note(reading.problems)

@@ -44,7 +44,10 @@ def hardest(rows: Beside, model_version: str, annotators: Sequence[str], look: L
     for prompt in order:
         mine = rows.prompt == prompt
         worst = [row for row in np.flatnonzero(mine)[np.argsort(-differing[mine], kind="stable")] if differing[row]]
-        once = list({int(rows.task[row]): int(row) for row in reversed(worst)}.items())[::-1][:MOST_EXAMPLES]
+        first: dict[int, int] = {}
+        for row in worst:
+            first.setdefault(int(rows.task[row]), int(row))
+        once = list(first.items())[:MOST_EXAMPLES]
         tasks = {task: _task(look, task, model_version) for task, _ in once}
         found.append(
             Hard(

@@ -14,7 +14,7 @@ from backend.agreement.compare import Comparison
 from backend.jobs.comparing import Comparing
 from backend.label_studio.layout import parse_layout
 from backend.ledger import Agreement, Annotation, Ledger, Project
-from backend.types import Dimension, Preference
+from backend.types import Dimension, PairwiseTask, Preference
 from tests.unit.jobs.desk import CONFIG, START, VERSION, judged, key
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_a_judgement_that_comes_after_the_answer_is_compared_too(ledger: Ledger)
 )
 def test_what_nobody_answered_does_not_count(ledger: Ledger, changes: dict[str, Any]) -> None:
     ledger.record(judged(1))
-    ledger.mark_published(key(1), 42)
+    ledger.mark_all_published({key(1): 42})
     ledger.remember_annotation(answer(10, **changes))
     assert told(ledger) == {}
 
@@ -96,7 +96,7 @@ def test_an_answer_counts_for_the_version_that_the_person_was_given(ledger: Ledg
     for version, prediction in (("older-1", 41), (VERSION, 42)):
         outcome = judged(1)
         ledger.record(replace(outcome, order=replace(outcome.order, model_version=version)))
-        ledger.mark_published(replace(key(1), model_version=version), prediction)
+        ledger.mark_all_published({replace(key(1), model_version=version): prediction})
     ledger.remember_annotation(answer(10, parent_prediction=42))
     compare_all(ledger)
     assert [one.model_version for one in ledger.agreement()] == [VERSION]
@@ -118,6 +118,31 @@ def test_an_answer_without_a_label_replaces_none_that_has_some(ledger: Ledger) -
     ledger.record(judged(1))
     ledger.remember_annotation(answer(10), answer(11, labels={}, updated_at=START + timedelta(minutes=1)))
     assert told(ledger)[True][Dimension.TA] == {Comparison.AGREE: 1}
+
+
+def test_an_answer_to_other_videos_replaces_none_to_these(desk: Desk, ledger: Ledger) -> None:
+    ledger.record(judged(1))
+    ledger.mark_all_published({key(1): 42})
+    ledger.remember_annotation(answer(10, parent_prediction=42))
+    desk.now[0] += timedelta(hours=1)
+    ledger.enter([PairwiseTask(1, 1, "/others.mp4", "/b.mp4", "a dog runs")], "tiny-2")
+    ledger.remember_annotation(answer(11, updated_at=START + timedelta(hours=2)))
+    assert told(ledger)[True][Dimension.TA] == {Comparison.AGREE: 1}
+
+
+def test_a_judgement_that_nobody_can_read_hides_no_other(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for task in (1, 2):
+        ledger.record(judged(task))
+        ledger.remember_annotation(answer(task, task))
+    engine = create_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with engine.begin() as db:
+        db.execute(text("UPDATE judgement SET body = json_set(body, '$.stop', 'of another release') WHERE work_id = 1"))
+    engine.dispose()
+    assert told(ledger)[True][Dimension.TA] == {Comparison.AGREE: 1}
+    assert "judgement unreadable project=1 task=1 version=tiny-1" in caplog.text
+    assert len(list(ledger.answered(1))) == 2
 
 
 def test_the_blind_slice_is_counted_apart(tmp_path: Path) -> None:

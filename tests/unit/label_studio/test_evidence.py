@@ -47,6 +47,10 @@ def test_a_frame_is_named_by_the_number_that_shows_it(fps: float, rate: float, i
     assert player_frame(index / fps, clip(200, fps), rate) == number
 
 
+def test_a_clip_of_one_frame_that_tells_no_rate_has_one_number() -> None:
+    assert player_frame(0.0, clip(1, 0.0), 24) == 1
+
+
 @pytest.mark.parametrize(
     ("told", "rate"),
     [

@@ -146,6 +146,18 @@ def test_the_hardest_prompts_come_first_with_their_worst_answers(project: SmallP
     assert odd.prompt == "odd"
 
 
+def test_the_worst_answer_of_a_task_stands_for_it(project: SmallProject) -> None:
+    for task, answers in ((1, ("2111", "2222")), (2, ("2221",)), (3, ("2221",))):
+        project.judged(task, "1111", prompt="hard")
+        for person, labels in enumerate(answers, 1):
+            project.answered(task, labels, person=person)
+    [hard] = project.report().versions[0].hardest
+    assert [(example.task, list(example.human.values()).count(Preference.VIDEO_2)) for example in hard.examples] == [
+        (1, 4),
+        (2, 3),
+    ]
+
+
 def test_prompts_that_differ_in_spacing_alone_are_one(project: SmallProject) -> None:
     for task, prompt in enumerate(("A  dog", "a dog "), 1):
         project.judged(task, "1111", prompt=prompt)

@@ -66,6 +66,16 @@ def test_an_answer_to_other_videos_is_in_no_figure(project: SmallProject) -> Non
     assert exposures(gathered(project)) == [(ONE, "unlinked")]
 
 
+def test_an_answer_to_other_videos_replaces_none_of_the_same_person_to_these(project: SmallProject) -> None:
+    prediction = project.judged(1, "1111")
+    project.answered(1, "1111", prediction, days=-2)
+    project.judged(1, "2222", TWO, video="/others/{}.mp4", published=False)
+    project.answered(1, "2222", days=-1)
+    found = gathered(project, ONE)
+    assert exposures(found) == [(ONE, "shown")]
+    assert (found.left[Left.REPEATED], found.left[Left.OTHER_DATA]) == (0, 1)
+
+
 def test_the_blind_slice_is_blind(tmp_path: Path) -> None:
     project = SmallProject(tmp_path)
     project.ledger._blind_share = 1.0
