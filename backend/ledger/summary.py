@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Connection
 
 RATE_WINDOW = timedelta(minutes=5)
 SAMPLE = 20  # task ids shown per reason
@@ -63,16 +63,9 @@ class Summary(Database):
         with self._read() as db:
             groups = db.execute(statement).all()
             return [
-                FailureGroup(row.reason, row.rows, *self._sample(and_(mine, work.c.reason == row.reason)))
+                FailureGroup(row.reason, row.rows, *_sample(db, and_(mine, work.c.reason == row.reason)))
                 for row in groups
             ]
-
-    def _sample(self, group: ColumnElement[bool]) -> tuple[str, list[int]]:
-        # Two ways to say the same, for two indexes: one has the newest first, the other the tasks in their order.
-        latest = select(work.c.message).where(group, work.c.state == State.FAILED).order_by(work.c.updated_at.desc())
-        first = select(work.c.task).where(group, IS_FAILED).order_by(work.c.task)
-        with self._read() as db:
-            return db.scalar(latest.limit(1)) or "", list(db.scalars(first.limit(SAMPLE)))
 
     def rate(self, project: int) -> float:
         """Judgements per second over the last five minutes, or since the first of them."""
@@ -104,6 +97,14 @@ class Summary(Database):
         statement = select(work.c.judged_at, work.c.published_at).where(window, work.c.judged_at.is_not(None))
         with self._read() as db:
             return [(published - judged).total_seconds() for judged, published in db.execute(statement)]
+
+
+def _sample(db: Connection, group: ColumnElement[bool]) -> tuple[str, list[int]]:
+    """The newest message of a group of failures, and its first few tasks."""
+    # Two ways to say the same, for two indexes: one has the newest first, the other the tasks in their order.
+    latest = select(work.c.message).where(group, work.c.state == State.FAILED).order_by(work.c.updated_at.desc())
+    first = select(work.c.task).where(group, IS_FAILED).order_by(work.c.task)
+    return db.scalar(latest.limit(1)) or "", list(db.scalars(first.limit(SAMPLE)))
 
 
 def _effort(body: Mapping[str, Any]) -> Effort:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import time
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RENEW_S = 15.0  # far below the ledger's lease
+LOOK_S = 0.5  # a publisher that is asked to stop takes its export with it
 LONGEST_SAID = 1000  # characters of a failure
 
 
@@ -60,7 +62,11 @@ class Exporting:
             self._end(request, ExportState.FAILED, message=f"vrthinker export cannot be started: {error}.")
             return
         with running:
-            said = self._wait(running, request, stopped)
+            try:
+                said = self._wait(running, request, stopped)
+            except BaseException:
+                running.terminate()
+                raise
         if stopped.is_set():
             return
         if running.returncode == 0:
@@ -74,13 +80,16 @@ class Exporting:
 
     def _wait(self, running: subprocess.Popen[bytes], request: ExportRequest, stopped: Event) -> str:
         """Until it ends; the last thing it said."""
+        renewed = time.monotonic()
         while True:
             try:
-                _, said = running.communicate(timeout=RENEW_S)
+                _, said = running.communicate(timeout=LOOK_S)
             except subprocess.TimeoutExpired:
-                self._ledger.renew_export(request.project)
                 if stopped.is_set():
                     running.terminate()
+                elif time.monotonic() - renewed > RENEW_S:
+                    self._ledger.renew_export(request.project)
+                    renewed = time.monotonic()
             else:
                 lines = said.decode(errors="replace").strip().splitlines()
                 return lines[-1].removeprefix("vrthinker: ")[:LONGEST_SAID] if lines else ""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LONGEST_GOODBYE_S = 5.0  # well within the ten seconds that containers have to stop
 WISHES_EVERY_S = 2.0  # somebody has pressed a button and looks at the status page
 
 
@@ -88,12 +89,14 @@ def run_publisher(settings: Settings) -> None:
     for counting in (Comparing(ledger), Calibrating(ledger)):
         threading.Thread(target=counting.run_until, args=(stopped,), daemon=True).start()
     exporting = Exporting(ledger, settings.export_dir)
-    threading.Thread(target=exporting.run_until, args=(stopped, WISHES_EVERY_S), daemon=True).start()
+    granting = threading.Thread(target=exporting.run_until, args=(stopped, WISHES_EVERY_S), daemon=True)
+    granting.start()
     logger.info(line("publisher ready", name=worker.name))
     try:
         worker.run()
     finally:
         stopped.set()
+        granting.join(LONGEST_GOODBYE_S)  # or the export that it began would outlive it, and be begun again elsewhere
 
 
 def _auto_intake(settings: Settings, ledger: Ledger, label_studio: LabelStudioClient) -> AutoIntake:

@@ -10,14 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.pool import Pool
 from sqlalchemy.schema import CreateTable
 
 from backend.errors import (
     LabelStudioError,
     LabelStudioUnavailableError,
     LedgerError,
+    MediaError,
     TaskDataError,
 )
 from backend.ledger import Annotation, ExportState, Key, Ledger, Project, State, Sync
@@ -135,7 +137,7 @@ def test_a_new_ledger_that_another_process_is_just_making_is_waited_for(url: str
 
 
 def test_a_rejected_task_is_failed_with_its_reason_and_never_due(ledger: Ledger, clock: SteppedClock) -> None:
-    ledger.reject(1, 7, VERSION, TaskDataError("task 7 has no prompt"))
+    ledger.reject_all([(1, 7, TaskDataError("task 7 has no prompt"))], VERSION)
     clock.move(timedelta(hours=1))
     assert ledger.due() == []
     [group] = ledger.failures(1)
@@ -144,12 +146,12 @@ def test_a_rejected_task_is_failed_with_its_reason_and_never_due(ledger: Ledger,
 
 def test_rejecting_does_not_touch_a_row_that_is_there(ledger: Ledger) -> None:
     ledger.enter([pair(1)], VERSION)
-    ledger.reject(1, 1, VERSION, TaskDataError("no prompt"))
+    ledger.reject_all([(1, 1, TaskDataError("no prompt"))], VERSION)
     assert state_of(ledger) is State.QUEUED
 
 
 def test_a_corrected_task_counts_as_new(ledger: Ledger) -> None:
-    ledger.reject(1, 1, VERSION, TaskDataError("no prompt"))
+    ledger.reject_all([(1, 1, TaskDataError("no prompt"))], VERSION)
     assert ledger.enter([pair(1)], VERSION) == [pair(1)]
     assert state_of(ledger) is State.QUEUED
     ledger.record(failed(retryable=False))
@@ -166,7 +168,7 @@ def reach(ledger: Ledger, state: State) -> None:
     if state in (State.JUDGED, State.PUBLISHED):
         ledger.record(judged())
     if state is State.PUBLISHED:
-        ledger.mark_published(key(), 42)
+        ledger.mark_all_published({key(): 42})
     if state is State.FAILED:
         ledger.record(failed(retryable=False))
     if state is State.SKIPPED:
@@ -190,14 +192,14 @@ def test_what_came_of_the_old_videos_is_not_taken_for_the_new_ones(ledger: Ledge
     ledger.enter([NEW], VERSION)
     assert ledger.record(judged()) is State.QUEUED
     assert ledger.record(failed(retryable=False)) is State.QUEUED
-    ledger.mark_published(key(), 42)  # a publisher was at it
+    ledger.mark_all_published({key(): 42})  # a publisher was at it
     assert state_of(ledger) is State.QUEUED
     assert ledger.orders([key()]) == [Order(NEW, VERSION)]
     assert ledger.record(replace(judged(), order=Order(NEW, VERSION))) is State.JUDGED
 
 
 def test_it_is_noted_once_when_a_task_was_found_changed(ledger: Ledger, clock: SteppedClock) -> None:
-    ledger.reject(1, 1, VERSION, TaskDataError("no prompt"))
+    ledger.reject_all([(1, 1, TaskDataError("no prompt"))], VERSION)
     ledger.enter([pair(1), pair(2)], VERSION)
     ledger.enter([pair(1)], "another-1")
     assert ledger.data_changes(1) == {}
@@ -246,7 +248,7 @@ def test_a_judgement_counts_once(ledger: Ledger) -> None:
     ledger.enter([pair(1)], VERSION)
     assert ledger.record(judged(reasoning="first")) is State.JUDGED
     assert ledger.record(judged(reasoning="second")) is State.JUDGED
-    ledger.mark_published(key(), 42)
+    ledger.mark_all_published({key(): 42})
     assert ledger.record(judged(reasoning="third")) is State.PUBLISHED
     kept = ledger.judgement(key())
     assert kept == judged(reasoning="first").judgement
@@ -364,8 +366,8 @@ def test_the_rows_of_a_publisher_that_died_are_released_together(ledger: Ledger,
 
 def test_the_first_published_prediction_stays(ledger: Ledger) -> None:
     ledger.record(judged())
-    ledger.mark_published(key(), 42)
-    ledger.mark_published(key(), 43)
+    ledger.mark_all_published({key(): 42})
+    ledger.mark_all_published({key(): 43})
     entry = ledger.entry(key())
     assert entry is not None
     assert (entry.state, entry.prediction_id, entry.published_at) == (State.PUBLISHED, 42, START)
@@ -396,7 +398,7 @@ def test_write_back_that_can_never_pass_fails_and_can_be_requeued_without_judgin
 
 
 def test_requeueing_leaves_tasks_without_usable_data(ledger: Ledger) -> None:
-    ledger.reject(1, 1, VERSION, TaskDataError("no prompt"))
+    ledger.reject_all([(1, 1, TaskDataError("no prompt"))], VERSION)
     assert ledger.requeue(1) == 0
 
 
@@ -404,7 +406,7 @@ def test_a_deleted_task_is_skipped_and_a_published_one_stays(ledger: Ledger) -> 
     ledger.enter([pair(1)], VERSION)
     ledger.record(judged(2))
     ledger.record(judged(3))
-    ledger.mark_published(key(3), 42)
+    ledger.mark_all_published({key(3): 42})
     assert ledger.skip(1, [1, 2, 3], "task_deleted", "gone") == 2
     assert ledger.counts(1) == {
         State.QUEUED: 0,
@@ -418,9 +420,31 @@ def test_a_deleted_task_is_skipped_and_a_published_one_stays(ledger: Ledger) -> 
 
 def test_a_prediction_that_vanished_is_published_again(ledger: Ledger) -> None:
     ledger.record(judged())
-    ledger.mark_published(key(), 42)
+    ledger.mark_all_published({key(): 42})
     assert ledger.reopen(1, [1], VERSION) == 1
     assert ledger.unpublished() == [key()]
+
+
+def test_failures_are_told_over_one_connection(ledger: Ledger) -> None:
+    for task in (1, 2):
+        ledger.reject_all([(1, task, MediaError(f"video {task} is gone"))], VERSION)
+    held: list[int] = [0]
+
+    def taken(*_told: object) -> None:
+        held.append(held[-1] + 1)
+
+    def returned(*_told: object) -> None:
+        held.append(held[-1] - 1)
+
+    event.listen(Pool, "checkout", taken)
+    event.listen(Pool, "checkin", returned)
+    try:
+        [group] = ledger.failures(1)
+    finally:
+        event.remove(Pool, "checkout", taken)
+        event.remove(Pool, "checkin", returned)
+    assert (group.count, group.message, list(group.tasks)) == (2, "video 2 is gone", [1, 2])
+    assert max(held) == 1, "whoever holds one and waits for another may wait for ever"
 
 
 def test_a_forgotten_project_can_be_done_anew(ledger: Ledger) -> None:
@@ -476,7 +500,7 @@ def test_a_project_is_kept_as_last_seen(ledger: Ledger) -> None:
 
 
 def test_a_message_that_no_database_takes_is_cleaned_and_cut(ledger: Ledger) -> None:
-    ledger.reject(1, 1, VERSION, TaskDataError("\0bad \ud800" + "x" * 9000))
+    ledger.reject_all([(1, 1, TaskDataError("\0bad \ud800" + "x" * 9000))], VERSION)
     [group] = ledger.failures(1)
     assert group.message.startswith("bad ?x")
     assert len(group.message) == 2000
@@ -568,7 +592,7 @@ def test_a_naive_time_is_refused(ledger: Ledger) -> None:
 def test_every_versions_verdicts_on_a_task_come_without_the_conversation(ledger: Ledger) -> None:
     for task in (2, 1):
         ledger.record(judged(task))
-    ledger.mark_published(key(1), 42)
+    ledger.mark_all_published({key(1): 42})
     found = list(ledger.judged(1))
     assert [(one.task, one.model_version, one.prediction_id, one.shown) for one in found] == [
         (pair(1), VERSION, 42, True),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backend.errors import LedgerError
 from backend.ledger import ExportRequest, ExportState, Ledger
 from backend.worker import exporting
 from backend.worker.exporting import Exporting
@@ -39,6 +40,14 @@ def granted(ledger: Ledger, folder: Path, project: int = PROJECT, stopped: bool 
         event.set()
     Exporting(ledger, folder).write(request, event)
     return next(one for one in ledger.export_requests() if one.project == project)
+
+
+def endless(folder: Path) -> str:
+    """A program that nobody waits for; the tests that start it would last as long as it does."""
+    program = folder / "endless"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return str(program)
 
 
 def test_what_people_corrected_is_exported_and_found_where_the_ledger_says(ledger: Ledger, tmp_path: Path) -> None:
@@ -71,12 +80,21 @@ def test_a_project_that_nobody_knows_fails_with_the_commands_own_words(ledger: L
 def test_a_publisher_that_is_stopped_ends_the_export_and_leaves_it_to_the_next(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    endless = tmp_path / "endless"
-    endless.write_text("#!/bin/sh\nexec sleep 600\n")
-    endless.chmod(endless.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(exporting, "_command", lambda _project, _out: [str(endless)])
-    monkeypatch.setattr(exporting, "RENEW_S", 0.1)
+    monkeypatch.setattr(exporting, "_command", lambda _project, _out: [endless(tmp_path)])
     assert granted(ledger, tmp_path / "exports", stopped=True).state is ExportState.RUNNING
+
+
+def test_a_ledger_that_is_lost_meanwhile_ends_the_export_too(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_project: int) -> None:
+        raise LedgerError("the database is gone")
+
+    monkeypatch.setattr(exporting, "_command", lambda _project, _out: [endless(tmp_path)])
+    monkeypatch.setattr(exporting, "RENEW_S", 0.0)
+    monkeypatch.setattr(ledger, "renew_export", lost)
+    with pytest.raises(LedgerError, match="gone"):
+        granted(ledger, tmp_path / "exports")
 
 
 def test_a_command_that_is_not_there_is_told(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
