@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import typer
@@ -11,8 +10,6 @@ import typer
 from backend.errors import QueueError
 from backend.queue import WorkQueue
 from backend.settings import load_settings
-
-SILENCE = timedelta(seconds=90)  # beats come every few seconds, also while a pair is judged
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,7 +22,7 @@ def alive(
         Literal["judge", "publish"], typer.Argument(help="judge for the worker, publish for the publisher.")
     ],
 ) -> None:
-    """Succeed when a process of this machine gave a sign of life lately; meant for container health checks.
+    """Succeed when such a process of this machine lives; meant for container health checks.
 
     \b
     Examples:
@@ -33,14 +30,10 @@ def alive(
       vrthinker alive publish
 
     \b
-    Exit codes: 0 one did, 1 none did or Redis cannot be used, 2 a wrong option or setting.
+    Exit codes: 0 one does, 1 none does or Redis cannot be used, 2 a wrong option or setting.
     """  # noqa: D301  # \b keeps the help's line breaks
-    now = datetime.now(UTC)
     for worker in WorkQueue.connect(load_settings()).workers():
-        here = worker.role == role and worker.name.startswith(f"{socket.gethostname()}-")
-        if here and worker.heartbeat is not None and now - worker.heartbeat < SILENCE:
-            typer.echo(f"{worker.name} is {worker.state}, last beat {worker.heartbeat:%H:%M:%S} UTC")
+        if worker.role == role and worker.name.startswith(f"{socket.gethostname()}-"):
+            typer.echo(f"{worker.name} lives, {worker.state}")
             return
-    raise QueueError(
-        f"No {role} process of {socket.gethostname()} gave a sign of life in the last {SILENCE.seconds} s."
-    )
+    raise QueueError(f"No {role} process of {socket.gethostname()} gives signs of life. Read its log.")

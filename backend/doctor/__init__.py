@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from backend.doctor import links
@@ -31,7 +30,7 @@ def examine(
     yield links.redis_answers(queue)
     yield links.redis_keeps_jobs(queue)
     yield links.redis_evicts_nothing(queue)
-    yield from links.workers_beat(queue, model_version(settings), datetime.now(UTC))
+    yield from links.workers_beat(queue, model_version(settings))
     yield links.orders_have_workers(queue)
     yield links.web_answers(web_url, settings)
     if project is None:

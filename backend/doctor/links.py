@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 PROBE_S = 5.0
 GB = 1e9
 LEAST_FREE = 0.03  # of a GPU's memory: a further picture of a conversation takes about as much
-SILENCE = timedelta(seconds=90)  # beats come every few seconds, also while a pair is judged
 NEW_TOKEN = "Set LABEL_STUDIO_API_KEY to a personal access token (Account & Settings > Personal Access Token)."  # noqa: S105  # no token
 MEND_REDIS = "Mend Redis first."
 SAME = "Start all processes with the same MODEL, ENGINE and CONTRACT settings."
@@ -96,10 +94,10 @@ def redis_evicts_nothing(queue: WorkQueue) -> Finding:
     return errors[0]
 
 
-def workers_beat(queue: WorkQueue, version: str, now: datetime) -> Iterator[Finding]:
+def workers_beat(queue: WorkQueue, version: str) -> Iterator[Finding]:
     """Whether both kinds of process live, and judge as the settings here say."""
     try:
-        alive = [one for one in queue.workers() if one.heartbeat and now - one.heartbeat < SILENCE]
+        alive = queue.workers()
     except VRThinkerError as error:
         yield Finding("workers", False, str(error), MEND_REDIS)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flask import render_template, request
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REFRESH_S = 3  # with the second after which answers are compared, and the page's own time, below five
-LATE = timedelta(seconds=90)  # a worker's heartbeat comes at least every minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,6 @@ class StatusPage:
             model_version=self._model_version,
             label_studio=self._label_studio_url,
             now=datetime.now(UTC),
-            late=LATE,
             notices=notices,
             refusals=self._refusals(),
             projects=projects,

@@ -50,21 +50,19 @@ def test_it_says_how_many_tasks_wait_for_a_version_without_a_worker(client: Flas
     assert "no worker of it is alive" not in client.get("/").text
 
 
-def test_it_shows_each_worker_and_marks_the_one_that_is_late_or_of_another_version(
+def test_it_shows_each_worker_and_tells_the_one_of_another_version(
     client: FlaskClient, queue: FakeQueue, version: str
 ) -> None:
-    late = datetime.now(UTC) - timedelta(hours=2, minutes=5)
+    by_another_clock = datetime.now(UTC) - timedelta(hours=2, minutes=5)
     queue.live = [
         live_worker(name="gpu-0", model_version=version, tasks=((7, 41), (8, 42))),
-        live_worker(name="gpu-1", model_version="older-1", heartbeat=late),
+        live_worker(name="gpu-1", model_version="older-1", heartbeat=by_another_clock),
     ]
     page = client.get("/").text
     assert 'href="http://127.0.0.1:8080/projects/7/data?task=41"' in page
     assert 'href="http://127.0.0.1:8080/projects/8/data?task=42"' in page
-    assert page.count('class="bad"') == 1
     assert page.count("not this version: leaves its tasks to others") == 1
-    assert page.count("2 h 5 min ago, late") == 1
-    assert "2 h 5 min ago" in page
+    assert page.count("2 h 5 min ago") == 1
     assert "No worker writes back" in page
     assert "No worker judges" not in page
 
