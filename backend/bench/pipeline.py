@@ -61,8 +61,9 @@ class SilentServer(BaseHTTPRequestHandler):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The ledger and the queue of this run, and what its processes are started with."""
+    """The ledger and the queue of this run, and what its processes are started with, in `folder`, without a `.env`."""
 
+    folder: Path
     settings: Settings
     environment: Mapping[str, str]
     ledger: Ledger
@@ -84,7 +85,7 @@ class Bench:
         """`vrthinker NAME`, or a module of ours, until the block is left."""
         program = [str(Path(sys.executable).with_name("vrthinker"))] if "." not in name else [sys.executable, "-m"]
         environment = child_environment(self.environment)
-        process = subprocess.Popen([*program, name], env=environment)  # noqa: S603  # our own program
+        process = subprocess.Popen([*program, name], env=environment, cwd=self.folder)  # noqa: S603  # our own program
         try:
             yield process
         finally:
@@ -233,12 +234,12 @@ def prepared(folder: Path) -> Iterator[Bench]:
             "FRAME_CACHE_BYTES": "0",  # all tasks are about the same clips
             "LOG_LEVEL": "ERROR",
         }
-        settings = load_settings(**{name.lower(): value for name, value in environment.items()})
+        settings = load_settings(_env_file=None, **{name.lower(): value for name, value in environment.items()})
         ledger, queue = open_ledger(settings), WorkQueue.connect_patiently(settings)
         stack.callback(ledger.close)
         stack.callback(queue.connection.close)
         small, large = (str(make_clip("h264", folder, shape)) for shape in (Shape(16, 64, 48, 8), Shape()))
-        yield Bench(settings, environment, ledger, queue, small, large)
+        yield Bench(folder, settings, environment, ledger, queue, small, large)
 
 
 def _free_port() -> int:

