@@ -16,7 +16,7 @@ from backend.label_studio.pairs import read_rows
 from backend.label_studio.project import LEAST_CERTAIN
 from backend.label_studio.records import NewPrediction
 from backend.label_studio.selection import parse_selection
-from backend.ledger import Ledger, State
+from backend.ledger import State
 from backend.preannotate import take_in
 from backend.worker.auto import AutoIntake
 from tests.e2e.stack import stack_around
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from backend.ledger import Ledger
     from tests.e2e.conftest import LabelStudioHandle
     from tests.e2e.screen import Screen
 
@@ -44,13 +45,6 @@ def client(label_studio: LabelStudioHandle) -> Iterator[LabelStudioClient]:
     client = LabelStudioClient(label_studio.url, label_studio.personal_access_token)
     yield client
     client.close()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-    yield ledger
-    ledger.close()
 
 
 @pytest.fixture

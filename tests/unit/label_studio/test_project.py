@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from backend.errors import LabelStudioError
-from backend.label_studio.client import LabelStudioClient
 from backend.label_studio.project import ACTIONS, ConnectedProject, Target, connect
 from tests.unit.label_studio.fake_label_studio import FakeLabelStudio, webhook
-from tests.unit.label_studio.servers import serving
 
 if TYPE_CHECKING:
+    from backend.label_studio.client import LabelStudioClient
     from tests.unit.label_studio.fake_label_studio import Answer
 
 URL = "http://backend:9090"
@@ -26,14 +24,6 @@ RIGHT = {"send_for_all_actions": False, "actions": list(ACTIONS), "headers": {"X
 @pytest.fixture
 def fake() -> FakeLabelStudio:
     return FakeLabelStudio()
-
-
-@pytest.fixture
-def client(fake: FakeLabelStudio) -> Iterator[LabelStudioClient]:
-    with serving(fake) as server:
-        client = LabelStudioClient(server.url, "legacy-token")
-        yield client
-        client.close()
 
 
 def right_backend(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON

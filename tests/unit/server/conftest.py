@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backend.ledger import Ledger
 from backend.server import create_app
 from backend.settings import Settings
 from backend.version import model_version
@@ -19,12 +18,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-    yield ledger
-    ledger.close()
+    from backend.ledger import Ledger
 
 
 @pytest.fixture
