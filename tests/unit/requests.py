@@ -32,36 +32,43 @@ def task(number: object, **data: object) -> dict[str, Any]:
 
 
 class FakeQueue:
-    """A queue that remembers the ids of tasks, all of version `tiny-1`; `foreign` counts those of others.
+    """A queue that remembers places, (project, task), all of version `tiny-1`; `foreign` counts those of others.
 
     `broken` makes it refuse like a Redis that is down.
     """
 
     def __init__(self) -> None:
-        self.waiting: list[int] = []
+        self.places: list[tuple[int, int]] = []
         self.foreign: dict[str, int] = {}
         self.live: list[WorkerInfo] = []
         self.broken = False
 
+    @property
+    def waiting(self) -> list[int]:
+        """The ids of the tasks in their order, of whichever project; a list of its own."""
+        return [task for _project, task in self.places]
+
     def enqueue(self, orders: Iterable[Order], *, at_front: bool = False) -> None:
         self._check()
-        tasks = [order.task.task for order in orders]
-        self.waiting = [*tasks, *self.waiting] if at_front else [*self.waiting, *tasks]
+        new = [(order.task.project, order.task.task) for order in orders]
+        self.places = [*new, *self.places] if at_front else [*self.places, *new]
 
     def promote(self, orders: Iterable[Order]) -> int:
         self._check()
-        moved = [order.task.task for order in orders if order.task.task in self.waiting]
-        self.waiting = [*moved, *(task for task in self.waiting if task not in moved)]
+        asked = [(order.task.project, order.task.task) for order in orders]
+        moved = [place for place in asked if place in self.places]
+        self.places = [*moved, *(place for place in self.places if place not in moved)]
         return len(moved)
 
     def withdraw_projects(self, projects: Collection[int] | None) -> int:
         self._check()
-        withdrawn, self.waiting = len(self.waiting), []
-        return withdrawn
+        before = len(self.places)
+        self.places = [] if projects is None else [place for place in self.places if place[0] not in projects]
+        return before - len(self.places)
 
     def counts(self) -> QueueCounts:
         self._check()
-        return QueueCounts({"tiny-1": len(self.waiting)} | self.foreign, judging=0, publish_waiting=0, publishing=0)
+        return QueueCounts({"tiny-1": len(self.places)} | self.foreign, judging=0, publish_waiting=0, publishing=0)
 
     def workers(self) -> list[WorkerInfo]:
         self._check()

@@ -119,6 +119,13 @@ def test_pausing_shows_on_the_page_until_it_is_resumed(client: FlaskClient, ledg
     assert "Paused." not in client.get("/").text
 
 
+def test_pausing_a_project_takes_its_tasks_off_the_queue_and_no_others(client: FlaskClient, queue: FakeQueue) -> None:
+    for project in (7, 8):
+        client.post("/predict", json={**payload("predict"), "project": f"{project}.1", "tasks": [task(1), task(2)]})
+    client.post("/projects/7/pause", data={"token": token(client.get("/").text)})
+    assert queue.places == [(8, 1), (8, 2)]
+
+
 def test_a_pause_is_kept_when_redis_is_down(
     client: FlaskClient, ledger: Ledger, queue: FakeQueue, version: str
 ) -> None:

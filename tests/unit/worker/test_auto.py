@@ -9,29 +9,20 @@ import pytest
 
 from backend.errors import LabelStudioUnavailableError
 from backend.intake import LedgerIntake
-from backend.label_studio.client import LabelStudioClient
-from backend.ledger import Automatic, Ledger, State
+from backend.ledger import Automatic, State
 from backend.worker.auto import AutoIntake
 from tests.unit.label_studio.fake_label_studio import FakeLabelStudio
-from tests.unit.label_studio.servers import serving
 from tests.unit.requests import CONFIG, FakeQueue, payload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from backend.label_studio.client import LabelStudioClient
+    from backend.ledger import Ledger
 
 VERSION = "tiny-1"
 
 
 def data(number: int) -> dict[str, Any]:
     return {"data": {"video1": f"/a{number}.mp4", "video2": f"/b{number}.mp4", "prompt": "a red panda"}}
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-    yield ledger
-    ledger.close()
 
 
 @pytest.fixture
@@ -49,14 +40,6 @@ def fake() -> FakeLabelStudio:
     fake = FakeLabelStudio(tasks={number: data(number) for number in range(1, 4)})
     fake.project |= {"label_config": CONFIG}
     return fake
-
-
-@pytest.fixture
-def client(fake: FakeLabelStudio) -> Iterator[LabelStudioClient]:
-    with serving(fake) as server:
-        client = LabelStudioClient(server.url, "legacy-token")
-        yield client
-        client.close()
 
 
 @pytest.fixture
@@ -97,7 +80,7 @@ def test_corrected_tasks_under_the_ids_of_deleted_ones_are_found_and_judged_anew
         del fake.tasks[number]
     assert auto.run() == 0
     assert ledger.automatic() == [Automatic(1, after=1, to=1)]
-    queue.waiting.clear()
+    queue.places.clear()
     fake.tasks |= {number: data(1000 + number) for number in range(2, 206)}
     assert auto.run() == 204
     assert queue.waiting == list(range(2, 206))
