@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backend.errors import LabelStudioError
-from backend.label_studio.project import ACTIONS, ConnectedProject, Target, connect
+from backend.label_studio.project import ConnectedProject, Target, connect
+from backend.label_studio.webhook import HINTS
 from tests.unit.label_studio.fake_label_studio import FakeLabelStudio, webhook
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 URL = "http://backend:9090"
 HOOK = f"{URL}/webhook"
 TARGET = Target(URL, label_config="<View>\n  new\n</View>\n", webhook_secret="hook-secret")
-RIGHT = {"send_for_all_actions": False, "actions": list(ACTIONS), "headers": {"X-Webhook-Secret": "hook-secret"}}
+RIGHT = {"send_for_all_actions": False, "actions": list(HINTS), "headers": {"X-Webhook-Secret": "hook-secret"}}
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_changes_nothing_when_called_again(client: LabelStudioClient, fake: Fake
     [
         {"send_for_all_actions": True},
         {"actions": ["ANNOTATION_CREATED"]},
-        {"actions": [*ACTIONS, "PROJECT_UPDATED"]},
+        {"actions": [*HINTS, "PROJECT_UPDATED"]},
         {"headers": {}},
         {"headers": {"X-Webhook-Secret": "an older secret"}},
         {"is_active": False},
