@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.agreement.compare import Comparison, Tally
+from backend.agreement.compare import Comparison, compare_labels
 from backend.report.exposure import Exposure
 from backend.report.figures import Agreement, Group, Part, Parts
 from backend.report.measure import calibration, confusion_of, kappa, scored, share
@@ -109,8 +110,11 @@ def _agreement(rows: Beside, dimension: Dimension, mine: NDArray[np.bool_]) -> A
 
 
 def _comparisons(confusion: Counts, missing: int) -> dict[Comparison, int]:
-    tally = Tally({(m, h): int(confusion[m, h]) for m in Preference for h in Preference}, missing)
-    return {comparison: tally.count(comparison) for comparison in Comparison}
+    counts = dict.fromkeys(Comparison, 0)
+    counts[Comparison.MISSING] = missing
+    for model, human in product(Preference, Preference):
+        counts[compare_labels(model, human)] += int(confusion[model, human])
+    return counts
 
 
 def parts(rows: Beside, key: NDArray[np.integer], names: Sequence[str], *, by_name: bool = False) -> Parts:
