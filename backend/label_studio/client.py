@@ -13,7 +13,6 @@ from backend.label_studio.connection import Connection
 from backend.label_studio.listing import ANNOTATION_FIELDS, ids_in_tab, listed, newest_id
 from backend.label_studio.records import (
     AnnotatedTask,
-    Annotation,
     Imported,
     NewPrediction,
     Project,
@@ -70,10 +69,6 @@ class LabelStudioClient:
         """The user that the API key belongs to."""
         return read(User, self.connection.request("name the API key's user", "GET", "api/current-user/whoami"))
 
-    def version(self) -> str:
-        """Label Studio's release, e.g. `1.23.2`."""
-        return str(self.connection.request("tell its version", "GET", "api/version").get("release"))
-
     def project(self, project: int) -> Project:
         """The project with that id."""
         path, fields = f"api/projects/{project}/", {"include": PROJECT_FIELDS}
@@ -99,17 +94,6 @@ class LabelStudioClient:
         fields = (*COUNTS, "data") if data else COUNTS
         for item in listed(self.connection, project, fields, ids=ids, filters=filters):
             yield read(Task, item)
-
-    def task(self, project: int, task: int) -> Task:
-        """One task of the project, without making Label Studio ask the ML backend for it.
-
-        Raises:
-            TaskDeletedError: the task does not exist any more.
-            LabelStudioNotFoundError: the project does not.
-        """
-        for found in self.tasks(project, ids=[task]):
-            return found
-        raise TaskDeletedError(f"Task {task} is not in project {project} of {self.url}; it was deleted.")
 
     def tasks_in_tab(self, project: int, tab: int) -> list[int]:
         """The ids of the tasks that a saved tab of the Data Manager shows.
@@ -176,11 +160,6 @@ class LabelStudioClient:
         for filters in selections:
             for item in listed(self.connection, project, fields, filters=filters, nested=True):
                 yield read(AnnotatedTask, item)
-
-    def annotations(self, project: int, since: datetime | None = None) -> Iterator[Annotation]:
-        """The annotations alone; which ones were deleted only `annotated_tasks` tells."""
-        for task in self.annotated_tasks(project, since):
-            yield from task.annotations
 
     def retrieve_predictions(self, project: int, tasks: Sequence[int] | None = None) -> None:
         """What the Data Manager's "Retrieve predictions" does, for these tasks or all of the project.

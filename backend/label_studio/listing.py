@@ -23,7 +23,6 @@ ANNOTATION_FIELDS = (
     "completed_by",
     "parent_prediction",
     "was_cancelled",
-    "ground_truth",
     "lead_time",
     "created_at",
     "updated_at",

@@ -123,7 +123,6 @@ class Annotation:
     lead_time: float | None
     created_at: datetime
     updated_at: datetime
-    ground_truth: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +172,6 @@ class MlBackend:
     auth_method: str = "NONE"
     basic_auth_user: str | None = None
     model_version: str | None = None
-    is_interactive: bool = False
-    extra_params: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,13 +105,12 @@ def test_no_ids_means_no_tasks_not_all_of_them(client: LabelStudioClient, served
 
 
 def test_finds_one_task_without_opening_it(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
-    assert client.task(1, 7).data == {"prompt": "p7"}
+    assert [task.data for task in client.tasks(1, ids=[7])] == [{"prompt": "p7"}]
     assert fake.calls == ["GET /api/tasks"]
 
 
 def test_a_deleted_task_is_not_found(client: LabelStudioClient) -> None:
-    with pytest.raises(TaskDeletedError, match="Task 99 is not in project 1"):
-        client.task(1, 99)
+    assert list(client.tasks(1, ids=[99])) == []
 
 
 def test_tells_predictions_of_a_version_from_others(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
