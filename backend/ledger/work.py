@@ -119,12 +119,11 @@ class Work(Database):
             "published_at": None,
         }
 
-    def reject(self, project: int, task: int, model_version: str, error: TaskError) -> None:
-        """Record a task that cannot even be entered; a row that is there already stays as it is."""
-        self.reject_all([(project, task, error)], model_version)
-
     def reject_all(self, rejected: Iterable[tuple[int, int, TaskError]], model_version: str) -> None:
-        """The same for many tasks (project, task, error) in one transaction."""
+        """Record tasks (project, task, error) that cannot even be entered; a row that is there already stays as it is.
+
+        All of them in one transaction.
+        """
         now = self._clock()
         rows = []
         for project, task, error in rejected:

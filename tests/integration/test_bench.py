@@ -38,7 +38,7 @@ def test_the_pipeline_bench_takes_pairs_all_the_way_and_a_killed_workers_task_on
 
 def test_the_pipeline_bench_says_at_once_why_a_task_failed(tmp_path: Path) -> None:
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-    ledger.reject(1, 1, "a-version", MediaError("Video 1 is gone."))
+    ledger.reject_all([(1, 1, MediaError("Video 1 is gone."))], "a-version")
     with pytest.raises(BenchError, match=r"1 of 3 tasks failed: Video 1 is gone\."):
         pipeline._published(ledger, 3)
     ledger.close()

@@ -52,7 +52,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     client.get("/metrics")
     ledger.remember_project(Project(7, "Pairs", CONFIG))
     answered(ledger, 7, 1, "Tie")
-    ledger.mark_published(Key(7, 1, "tiny-1"), 42)
+    ledger.mark_all_published({Key(7, 1, "tiny-1"): 42})
     Comparing(ledger).run()
     app.extensions["background"].close()
     found: dict[str, set[str]] = {}

@@ -55,7 +55,7 @@ class People:
         task = PairwiseTask(PROJECT, number, *videos, prompt)
         self.ledger.record(Outcome(Order(task, version), made))
         if published:
-            self.ledger.mark_published(Key(PROJECT, number, version), 1000 + number)
+            self.ledger.mark_all_published({Key(PROJECT, number, version): 1000 + number})
         self.judgements[number] = made
 
     def answer(

@@ -44,7 +44,7 @@ def judge_and_publish(ledger: Ledger, clock: FakeClock, number: int) -> None:
     judgement = replace(judged(ASK, DECIDE), model_version=VERSION, seconds={"fetch": 0.7, "judge": 3.0})
     ledger.record(Outcome(Order(pair, VERSION), judgement=judgement))
     clock.now += timedelta(seconds=7)
-    ledger.mark_published(Key(1, number, VERSION), 40 + number)
+    ledger.mark_all_published({Key(1, number, VERSION): 40 + number})
 
 
 def test_what_workers_did_since_the_start_is_counted_once(tmp_path: Path) -> None:
