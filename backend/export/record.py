@@ -59,9 +59,8 @@ class Opinion:
 class Record:
     """One task x annotator. `annotator` is a pseudonym unless names were asked for.
 
-    `exact` says that the person was given just this judgement; `shown` is False in the blind slice; `bulk` marks
-    answers made by "Create annotations from predictions", which nobody looked at. `problems` are labels that mean
-    nothing in the project's labeling config, and whatever else keeps the record from being used.
+    `exact` says that the person was given just this judgement; `shown` is False in the blind slice. `problems` are
+    labels that mean nothing in the project's labeling config, and whatever else keeps the record from being used.
     """
 
     project: int
@@ -75,7 +74,6 @@ class Record:
     opinions: Mapping[Dimension, Opinion]
     exact: bool
     shown: bool
-    bulk: bool
     split: Split
     lead_time: float | None
     created_at: datetime
@@ -139,7 +137,6 @@ def record_of(answered: Answered, layout: Layout, annotator: str) -> Record | No
         },
         exact=answered.exact,
         shown=answered.shown,
-        bulk=annotation.bulk,
         split=split_of(task.prompt),
         lead_time=annotation.lead_time,
         created_at=annotation.created_at,

@@ -40,7 +40,7 @@ class WorkerInfo:
 
     `tasks` are those that it has now, each a project and a task.
     `memory_free` and `memory_total` are its GPU's, in bytes, as of its latest job; None without one of its own.
-    `project` and `task` are the first of `tasks`, None where there is none.
+    `task` is the first of `tasks`, None where there is none.
     """
 
     name: str
@@ -53,11 +53,6 @@ class WorkerInfo:
     heartbeat: datetime | None
     memory_free: int | None = None
     memory_total: int | None = None
-
-    @property
-    def project(self) -> int | None:
-        """Of the first task."""
-        return self.tasks[0][0] if self.tasks else None
 
     @property
     def task(self) -> int | None:

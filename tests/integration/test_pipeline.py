@@ -57,7 +57,7 @@ def test_the_status_page_can_see_workers_and_their_task(stack: Stack) -> None:
     stack.enter(pair(7))
     wait_for(lambda: len(stack.queue.workers()) == 2 and stack.queue.workers()[0].task)
     judge, publisher = stack.queue.workers()
-    assert (judge.role, judge.project, judge.task) == ("judge", 1, 7)
+    assert (judge.role, judge.tasks, judge.task) == ("judge", ((1, 7),), 7)
     assert (judge.model_version, judge.device) == (stack.version, "test double")
     assert judge.heartbeat is not None
     assert judge.started is not None

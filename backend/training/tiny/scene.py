@@ -36,11 +36,6 @@ class Scene:
     shape: str
     seed: int
 
-    @property
-    def flawless(self) -> bool:
-        """Whether the picture itself has no defect."""
-        return self.look == "clear"
-
 
 def picture(scene: Scene, moment: float, size: int = 448, part: tuple[int, int, int] | None = None) -> Image.Image:
     """The RGB frame at `moment` (0..1), as decoding and resizing to `size` x `size` pixels would give it.
