@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from backend.errors import MediaError
 from backend.reasoning.contract import VRTHINKER_128, grid_index
-from backend.types import Clip, Frame, FrameRef
+from backend.types import Clip, Completion, Frame, FrameRef
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from backend.reasoning.contract import Contract
-    from backend.types import VideoNumber
+    from backend.types import Conversation, VideoNumber
 
 SIDE = 28  # pixels: one token's patch of a Qwen2.5-VL image processor
 
@@ -64,3 +65,26 @@ class FakeFrameSource:
             picture = Image.new("RGB", (SIDE, SIDE), (ref.video, ref.slot, 0))
             self._shown[ref] = Frame(ref, index, wanted, index / 24.0, picture)
         return self._shown[ref]
+
+
+class ScriptedEngine:
+    """Gives the replies it was handed, in order; `seen` keeps every conversation it was asked to continue."""
+
+    def __init__(self, replies: Iterable[str | Completion]) -> None:
+        """`replies` are given out once each, in this order."""
+        self._replies = deque(replies)
+        self.seen: list[Conversation] = []
+
+    def complete(self, conversation: Conversation, *, max_new_tokens: int) -> Completion:
+        """The next reply of the script; token counts are its words.
+
+        Raises:
+            AssertionError: the script is used up.
+        """
+        self.seen.append(conversation)
+        if not self._replies:
+            raise AssertionError(f"the script is used up after {len(self.seen) - 1} replies")
+        reply = self._replies.popleft()
+        if isinstance(reply, Completion):
+            return reply
+        return Completion(reply, prompt_tokens=0, completion_tokens=min(len(reply.split()), max_new_tokens))

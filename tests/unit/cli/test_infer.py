@@ -9,8 +9,8 @@ import pytest
 
 from backend.cli import main
 from backend.engines import choice
-from backend.engines.scripted import ScriptedEngine
 from tests.e2e.numbered import Numbered
+from tests.fakes import ScriptedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from backend.engines.scripted import ScriptedEngine
 from backend.export.conversation import Example, TraceSource, Unfit, contract_for, example_of
 from backend.export.reading import read_records
 from backend.label_studio.layout import parse_layout
@@ -19,7 +18,7 @@ from backend.reasoning.contract import VR_THINKER_96, VRTHINKER_128
 from backend.reasoning.judge import judge
 from backend.reasoning.reply import parse_reply
 from backend.types import Answer, Completion, Dimension, Frame, Preference, StopCondition, Text
-from tests.fakes import FakeFrameSource
+from tests.fakes import FakeFrameSource, ScriptedEngine
 from tests.unit.export.people import MODEL, MQ, OA, PROJECT, TA, TIE, VERSION, VIDEO_1, VQ, People
 from tests.unit.label_studio.judgements import ASK, DECIDE, judged
 

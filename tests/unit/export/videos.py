@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backend.engines.scripted import ScriptedEngine
 from backend.export.dataset import Videos
 from backend.export.pictures import open_pairs
 from backend.frames import VideoPair
@@ -14,6 +13,7 @@ from backend.reasoning.contract import VRTHINKER_128
 from backend.reasoning.judge import judge
 from backend.types import Completion
 from tests.clips import Clips
+from tests.fakes import ScriptedEngine
 from tests.unit.label_studio.judgements import ASK, DECIDE
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self
 import pytest
 from PIL import Image
 
-from backend.engines.scripted import ScriptedEngine
 from backend.errors import EngineUnavailableError, MediaUnavailableError, TaskError
 from backend.jobs.judging import Judging
 from backend.jobs.seats import Seats
@@ -20,6 +19,7 @@ from backend.reasoning.contract import contract_named
 from backend.types import Clip, Completion, Dimension, Frame, Preference
 from backend.wire import Failure, Order, Outcome, to_json
 from backend.worker.judge import places_for
+from tests.fakes import ScriptedEngine
 from tests.integration.doubles import GreyVideos
 from tests.unit.jobs.desk import VERSION, order
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from backend.engines.scripted import ScriptedEngine
 from backend.reasoning.contract import VRTHINKER_128, Contract, grid_index
 from backend.reasoning.judge import judge
 from backend.reasoning.reply import parse_reply
 from backend.types import Answer, Clip, Completion, DigitOdds, Dimension, Frame
+from tests.fakes import ScriptedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

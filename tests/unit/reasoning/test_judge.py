@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backend.engines.scripted import ScriptedEngine
 from backend.errors import EngineUnavailableError, MediaError
 from backend.reasoning.contract import VR_THINKER_96, VRTHINKER_128
 from backend.reasoning.judge import judge
 from backend.types import Completion, Dimension, Frame, FrameRef, StopCondition, Text
-from tests.fakes import FakeFrameSource
+from tests.fakes import FakeFrameSource, ScriptedEngine
 from tests.unit.reasoning.replies import answer, call, labels, pairs
 
 if TYPE_CHECKING:

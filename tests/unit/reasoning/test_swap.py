@@ -9,7 +9,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from backend.engines.scripted import ScriptedEngine
 from backend.errors import EngineError, EngineUnavailableError
 from backend.reasoning.contract import VRTHINKER_128
 from backend.reasoning.judge import judge
@@ -34,7 +33,7 @@ from backend.types import (
     Verdict,
 )
 from backend.wire import from_json, to_json
-from tests.fakes import FakeFrameSource
+from tests.fakes import FakeFrameSource, ScriptedEngine
 from tests.unit.reasoning.replies import answer, call, labels
 
 TA, MQ, VQ, OA = Dimension

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backend.engines.scripted import ScriptedEngine
 from backend.types import Completion, Message, Text
+from tests.fakes import ScriptedEngine
 
 HELLO = (Message("user", (Text("Hello"),)),)
 
