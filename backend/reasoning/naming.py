@@ -17,7 +17,7 @@ NAMES = {
 }
 MENTIONS = {dimension: re.compile(rf"\b{dimension}\b|\b(?i:{name})\b") for dimension, name in NAMES.items()}
 OVERALL_FIRST = re.compile(r"\W*overall\b(?! \w+ quality)", re.IGNORECASE)
-ASSIGNMENT = re.compile(r"\b(?:TA|MQ|VQ|OA)\s*=")
+ASSIGNMENT = re.compile(rf"\b(?:{'|'.join(Dimension)})\s*=")
 # A sentence ends where a new one can begin, which "vs. Video 2" and "e.g. blur" do not.
 BOUNDARY = re.compile(r"(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)[.!?;][\"')\]*_]*+\s++(?![a-z])")
 
