@@ -137,6 +137,12 @@ class LabelStudioUnavailableError(LabelStudioError):
     retryable = True
 
 
+class LabelStudioUnreadableError(LabelStudioError):
+    """What answers is no Label Studio that this package can read: a proxy's page, a redirect, another release."""
+
+    reason = "label_studio_unreadable"
+
+
 class ConfigChangedError(LabelStudioError):
     """The project's labeling config no longer fits the judgement; it was changed after the task was queued."""
 

@@ -275,7 +275,7 @@ def _storable(task: PairwiseTask) -> PairwiseTask:
 
 
 def _annotation(told: object, project: int) -> Annotation:
-    seen = records.read(records.Annotation, told)
+    seen = records.read(records.Annotation, records.with_result(told))
     return Annotation(
         id=seen.id,
         project=project,

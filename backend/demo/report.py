@@ -56,11 +56,11 @@ def read_back(client: LabelStudioClient, ledger: Ledger, project: int, model_ver
     """
     layout = parse_layout(client.project(project).label_config)
     tasks = list(client.tasks(project))
-    stored = {found.task: found for found in client.predictions(project, [task.id for task in tasks], model_version)}
+    stored = dict(client.predictions(project, [task.id for task in tasks], model_version))
     rows = []
     for task in tasks:
         key = Key(project, task.id, model_version)
-        found, entry = stored.get(task.id), ledger.entry(key)
+        found, entry = next(iter(stored.get(task.id, ())), None), ledger.entry(key)
         rows.append(
             Row(
                 task=task.id,

@@ -15,6 +15,7 @@ from backend.errors import (
     LabelStudioError,
     LabelStudioNotFoundError,
     LabelStudioUnauthorizedError,
+    LabelStudioUnreadableError,
     TaskDeletedError,
     VRThinkerError,
 )
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BATCH = 1000  # rows written back together: Label Studio counts all tasks of a project anew after each batch
+# A token can be renewed, and a proxy in front of Label Studio answers 404, a page or a redirect while that restarts.
+NOT_ABOUT_THE_ROW = (LabelStudioUnauthorizedError, LabelStudioNotFoundError, LabelStudioUnreadableError)
 OF_THE_WORKER = (JobTimeoutException, StopRequested)  # what RQ raises in the middle of anything
 BATCH_LEASE = timedelta(seconds=PUBLISH_TIMEOUT_S + 60)  # longer than the job that writes a batch back may take
 
@@ -203,9 +206,8 @@ class Publishing:
         if isinstance(error, TaskDeletedError):
             for key in keys:
                 self._ledger.skip(key.project, [key.task], error.reason, str(error))
-        elif error.retryable or isinstance(error, (LabelStudioUnauthorizedError, LabelStudioNotFoundError)):
-            # A token can be renewed, and a proxy in front of Label Studio answers 404 while that restarts. The
-            # judgements took minutes of a GPU.
+        elif error.retryable or isinstance(error, NOT_ABOUT_THE_ROW):
+            # The judgements took minutes of a GPU.
             self._ledger.postpone(keys, error)
         else:
             for key in keys:

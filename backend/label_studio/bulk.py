@@ -38,14 +38,13 @@ def import_predictions(client: LabelStudioClient, project: int, predictions: Seq
     versions = {prediction.model_version for prediction in predictions}
     if len(wanted) != len(predictions) or len(versions) > 1:
         raise ValueError("Import predictions of one model version, at most one for each task.")
-    counts = {task.id: task.total_predictions for task in client.tasks(project, ids=list(wanted), data=False)}
+    found = _stored(client, project, wanted, versions)
     refused: dict[int, LabelStudioError] = {
         task: TaskDeletedError(f"Task {task} is not in project {project} of {client.url}; it was deleted.")
-        for task in wanted.keys() - counts.keys()
+        for task in wanted.keys() - found.keys()
     }
-    before = _stored(client, project, (task for task, count in counts.items() if count), versions)
-    stored = {task: prediction.id for task, prediction in before.items()}
-    missing = [wanted[task] for task in counts if task not in stored]
+    stored = {task: prediction.id for task, prediction in found.items() if prediction}
+    missing = [wanted[task] for task, prediction in found.items() if not prediction]
     _send(client, project, missing)
     written = _stored(client, project, (prediction.task for prediction in missing), versions)
     for prediction in missing:
@@ -60,13 +59,13 @@ def import_predictions(client: LabelStudioClient, project: int, predictions: Seq
 
 def _stored(
     client: LabelStudioClient, project: int, tasks: Iterable[int], versions: set[str]
-) -> dict[int, StoredPrediction]:
-    """The oldest prediction of the version that each of the tasks holds."""
-    found: dict[int, StoredPrediction] = {}
-    for version in versions:
-        for prediction in client.predictions(project, list(tasks), version):
-            found.setdefault(prediction.task, prediction)
-    return found
+) -> dict[int, StoredPrediction | None]:
+    """Each of the tasks that exists, with the oldest prediction of the version that it holds."""
+    return {
+        task: next(iter(stored), None)
+        for version in versions
+        for task, stored in client.predictions(project, list(tasks), version)
+    }
 
 
 def _send(client: LabelStudioClient, project: int, predictions: Sequence[NewPrediction]) -> None:

@@ -22,6 +22,7 @@ from backend.label_studio.records import (
     User,
     read,
     updated_since,
+    with_result,
 )
 
 ACTION_TIMEOUT_S = 300.0
@@ -114,11 +115,16 @@ class LabelStudioClient:
         stored = sorted((read(StoredPrediction, item) for item in answer), key=lambda item: item.id)
         return tuple(item for item in stored if item.model_version == model_version)
 
-    def predictions(self, project: int, tasks: Sequence[int], model_version: str) -> Iterator[StoredPrediction]:
-        """The predictions of this version that these tasks hold, in the order of the tasks' ids, oldest first."""
+    def predictions(
+        self, project: int, tasks: Sequence[int], model_version: str
+    ) -> Iterator[tuple[int, tuple[StoredPrediction, ...]]]:
+        """Each of these tasks that exists, by id, with its predictions of this version, oldest first.
+
+        As stored, and not by the tasks' counts: those follow later, and never when Label Studio dies in between.
+        """
         for item in listed(self.connection, project, ("id", "predictions"), ids=tasks, nested=True):
             stored = sorted((read(StoredPrediction, each) for each in item["predictions"]), key=lambda each: each.id)
-            yield from (each for each in stored if each.model_version == model_version)
+            yield item["id"], tuple(each for each in stored if each.model_version == model_version)
 
     def create_prediction(self, prediction: NewPrediction) -> int:
         """Store one prediction and return its id, once it reads back as sent.
@@ -159,7 +165,7 @@ class LabelStudioClient:
         fields = ("id", "annotations", *ANNOTATION_FIELDS)
         for filters in selections:
             for item in listed(self.connection, project, fields, filters=filters, nested=True):
-                yield read(AnnotatedTask, item)
+                yield read(AnnotatedTask, {**item, "annotations": [with_result(one) for one in item["annotations"]]})
 
     def retrieve_predictions(self, project: int, tasks: Sequence[int] | None = None) -> None:
         """What the Data Manager's "Retrieve predictions" does, for these tasks or all of the project.

@@ -18,6 +18,7 @@ from backend.errors import (
     LabelStudioNotFoundError,
     LabelStudioUnauthorizedError,
     LabelStudioUnavailableError,
+    LabelStudioUnreadableError,
 )
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def mapped_errors(doing: str, url: str) -> Iterator[None]:
             f"Label Studio at {url} cannot be asked to {doing}: {_words(error)}. Check LABEL_STUDIO_URL."
         ) from None
     except (ParsingError, JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise LabelStudioError(
+        raise LabelStudioUnreadableError(
             f"What answers at {url} to {doing} does not look like Label Studio ({type(error).__name__}). "
             "Check LABEL_STUDIO_URL."
         ) from None
@@ -191,7 +192,7 @@ def _refused(doing: str, url: str, status: int, body: object) -> LabelStudioErro
     if status in PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return LabelStudioUnavailableError(f"{said} Try again later.")
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return LabelStudioError(f"{said} It redirects: set LABEL_STUDIO_URL to the address it redirects to.")
+        return LabelStudioUnreadableError(f"{said} It redirects: set LABEL_STUDIO_URL to the address it redirects to.")
     return LabelStudioError(said)
 
 

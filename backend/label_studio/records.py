@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar
 
-from backend.errors import LabelStudioError
+from backend.errors import LabelStudioError, LabelStudioUnreadableError
 from backend.wire import from_json
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class NewPrediction:
         """
         same_place = (stored.task, stored.model_version) == (self.task, self.model_version)
         same_score = abs((stored.score or 0.0) - (self.score or 0.0)) < SCORE_ROUNDING
-        if not (same_place and same_score and list(stored.result) == list(self.result)):
+        if not (same_place and same_score and stored.result == list(self.result)):
             raise LabelStudioError(
                 f"Label Studio holds something else than was sent as prediction {stored.id} of task {self.task}. "
                 "Check that the labeling config was not changed meanwhile."
@@ -95,13 +95,13 @@ class NewPrediction:
 
 @dataclass(frozen=True, slots=True)
 class StoredPrediction:
-    """A prediction as Label Studio holds it."""
+    """A prediction as Label Studio holds it; the `result` of others may be anything, since anything is taken."""
 
     id: int
     task: int
     model_version: str | None
     created_at: datetime
-    result: Result = ()
+    result: Any = ()
     score: float | None = None
 
 
@@ -210,16 +210,25 @@ def without_prediction_of(model_version: str) -> TaskFilter:
     return TaskFilter("predictions_model_versions", "not_contains", "String", [model_version])
 
 
+def with_result(annotation: object) -> object:
+    """An annotation's JSON, its result empty where it is no list of items: Label Studio takes anything from its API."""
+    if not isinstance(annotation, Mapping):
+        return annotation
+    told = annotation.get("result")
+    readable = isinstance(told, list) and all(isinstance(item, Mapping) for item in told)
+    return {**annotation, "result": told if readable else []}
+
+
 def read(kind: type[T], data: object) -> T:
     """A record from Label Studio's JSON; fields it does not name are ignored.
 
     Raises:
-        LabelStudioError: the JSON is not such a record.
+        LabelStudioUnreadableError: the JSON is not such a record.
     """
     try:
         return from_json(kind, data)
     except ValueError as error:
-        raise LabelStudioError(
+        raise LabelStudioUnreadableError(
             f"Label Studio answered something that is not a {kind.__name__}: {error}. "
             "Its version may be too old or too new; this package is tested with 1.23."
         ) from None

@@ -110,7 +110,7 @@ def test_lists_tasks_without_waking_the_ml_backend(
     [one] = client.tasks(project, ids=[tasks[1]])
     assert one.data == {"video1": "s3://bucket/a.mp4", "prompt": "prompt 1"}
     assert client.predictions_of(tasks[1], VERSION) == ()
-    assert list(client.predictions(project, tasks, VERSION)) == []
+    assert list(client.predictions(project, tasks, VERSION)) == [(task, ()) for task in tasks]
     assert list(client.annotated_tasks(project)) == []
     assert asked(backend, "/predict") == []
     client.retrieve_predictions(project, tasks[1:3])
@@ -153,7 +153,7 @@ def test_imports_predictions_once_however_often_it_is_called(
     assert set(imported.stored) == set(tasks[:4])
     assert isinstance(imported.refused[tasks[4]], LabelStudioNotFoundError)
     assert client.import_predictions(project, predictions).stored == imported.stored
-    stored = list(client.predictions(project, tasks, VERSION))
+    stored = [one for _, found in client.predictions(project, tasks, VERSION) for one in found]
     assert [each.id for each in stored] == [imported.stored[task] for task in tasks[:4]]
     assert [each.result for each in stored] == [TIE] * 4
 

@@ -15,6 +15,7 @@ from backend.errors import (
     LabelStudioNotFoundError,
     LabelStudioUnauthorizedError,
     LabelStudioUnavailableError,
+    LabelStudioUnreadableError,
 )
 from backend.jobs.publishing import BATCH, BATCH_LEASE
 from backend.label_studio import records
@@ -85,6 +86,7 @@ def test_what_was_collected_is_written_back_when_asked(desk: Desk) -> None:
         (LabelStudioUnavailableError("503"), State.JUDGED),
         (LabelStudioUnauthorizedError("expired"), State.JUDGED),
         (LabelStudioNotFoundError("404 page not found"), State.JUDGED),
+        (LabelStudioUnreadableError("a proxy's page"), State.JUDGED),
         (LabelStudioError("refused"), State.FAILED),
     ],
 )

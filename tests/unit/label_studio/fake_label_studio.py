@@ -35,7 +35,10 @@ OPERATORS: dict[str, Callable[[Any, Any], object]] = {
 
 @dataclass(slots=True)
 class FakeLabelStudio:
-    """One project, number 1. `fail` may answer a request in its place; requests it does not know fail the test."""
+    """One project, number 1. `fail` may answer a request in its place; requests it does not know fail the test.
+
+    `counted` is whether the tasks' counts follow what is stored, which the real one does only when it has the time.
+    """
 
     tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
     predictions: list[dict[str, Any]] = field(default_factory=list)
@@ -47,6 +50,7 @@ class FakeLabelStudio:
     dropped: Callable[[dict[str, Any]], bool] = lambda prediction: False
     fail: Callable[[str, str], Answer | None] = lambda method, path: None
     largest_page: int = 10_000
+    counted: bool = True
     calls: list[str] = field(default_factory=list)
 
     def __call__(self, exchange: Exchange) -> None:
@@ -92,7 +96,10 @@ class FakeLabelStudio:
         found = []
         for number, task in sorted(self.tasks.items(), reverse=wanted.get("ordering") == ["-tasks:id"]):
             held = [each for each in self.predictions if each["task"] == number]
-            counts = {"total_predictions": len(held), "total_annotations": task.get("total_annotations", 0)}
+            counts = {
+                "total_predictions": len(held) * self.counted,
+                "total_annotations": task.get("total_annotations", 0),
+            }
             shown = {**task, "id": number, "predictions": held, **counts}
             if (not included or number in included) and all(meets(shown, each) for each in conditions):
                 found.append({key: shown[key] for key in fields if key in shown})  # nothing included means everything

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,10 @@ from backend.label_studio.records import (
     without_prediction_of,
 )
 from tests.unit.label_studio.fake_label_studio import MOMENT, FakeLabelStudio
-from tests.unit.label_studio.servers import Served, serving
 
 if TYPE_CHECKING:
     from tests.unit.label_studio.fake_label_studio import Answer
+    from tests.unit.label_studio.servers import Served
 
 TIE = ({"id": "ta", "from_name": "ta", "to_name": "video1", "type": "choices", "value": {"choices": ["Tie"]}},)
 
@@ -38,19 +37,6 @@ def stored(number: int, of: int, model_version: str = "v1", **changes: Any) -> d
 @pytest.fixture
 def fake() -> FakeLabelStudio:
     return FakeLabelStudio(tasks={number: {"data": {"prompt": f"p{number}"}} for number in range(1, 11)})
-
-
-@pytest.fixture
-def served(fake: FakeLabelStudio) -> Iterator[Served]:
-    with serving(fake) as server:
-        yield server
-
-
-@pytest.fixture
-def client(served: Served) -> Iterator[LabelStudioClient]:
-    client = LabelStudioClient(served.url, "legacy-token")
-    yield client
-    client.close()
 
 
 def test_lists_tasks_page_by_page(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
@@ -116,7 +102,8 @@ def test_a_deleted_task_is_not_found(client: LabelStudioClient) -> None:
 def test_tells_predictions_of_a_version_from_others(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
     fake.predictions = [stored(3, 5), stored(1, 5), stored(2, 5, "v10"), stored(4, 6), stored(5, 7, "v2")]
     assert [each.id for each in client.predictions_of(5, "v1")] == [1, 3]
-    assert [(each.task, each.id) for each in client.predictions(1, [6, 5, 7, 5], "v1")] == [(5, 1), (5, 3), (6, 4)]
+    listed = {task: [each.id for each in found] for task, found in client.predictions(1, [6, 5, 7, 5, 99], "v1")}
+    assert listed == {5: [1, 3], 6: [4], 7: []}
 
 
 def test_stores_a_prediction_and_reads_it_back(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
@@ -202,7 +189,30 @@ def test_what_reads_back_differently_is_refused(client: LabelStudioClient, fake:
     assert "something else" in str(imported.refused[1])
 
 
-def test_an_interrupted_import_may_be_called_again(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
+def test_a_prediction_of_others_may_be_anything(client: LabelStudioClient, fake: FakeLabelStudio) -> None:
+    fake.predictions = [stored(7, 1, "other") | {"result": {}}, stored(8, 2, "other") | {"result": None}]
+    assert set(client.import_predictions(1, [prediction(1), prediction(2)]).stored) == {1, 2}
+    assert len(client.predictions_of(1, "v1")) == 1
+
+
+@pytest.mark.parametrize("result", [None, {}, "x", [1]])
+def test_an_annotation_without_a_list_of_results_has_none(
+    client: LabelStudioClient, fake: FakeLabelStudio, result: object
+) -> None:
+    person = {"completed_by": 1, "parent_prediction": None, "was_cancelled": False, "lead_time": 1.0}
+    told = {"id": 1, "task": 1, "result": result, "created_at": MOMENT, "updated_at": MOMENT, **person}
+    fake.tasks = {1: {"updated_at": MOMENT, "total_annotations": 2}}
+    fake.tasks[1]["annotations"] = [told, told | {"id": 2, "result": list(TIE)}]
+    [task, *_] = client.annotated_tasks(1)
+    assert [annotation.result for annotation in task.annotations] == [(), TIE]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_an_interrupted_import_may_be_called_again(
+    client: LabelStudioClient, fake: FakeLabelStudio, counted: bool
+) -> None:
+    fake.counted = counted
+
     def lose_the_answer(method: str, path: str) -> Answer | None:
         if not path.endswith("/import/predictions"):
             return None

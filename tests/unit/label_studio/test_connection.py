@@ -20,6 +20,7 @@ from backend.errors import (
     LabelStudioNotFoundError,
     LabelStudioUnauthorizedError,
     LabelStudioUnavailableError,
+    LabelStudioUnreadableError,
 )
 from backend.label_studio.connection import Connection, mapped_errors
 from tests.unit.label_studio.servers import Exchange, Served, serving
@@ -139,7 +140,7 @@ def test_an_unusable_key_is_named_before_anything_is_sent(key: str) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (302, LabelStudioError),
+        (302, LabelStudioUnreadableError),
         (400, LabelStudioError),
         (401, LabelStudioUnauthorizedError),
         (403, LabelStudioUnauthorizedError),
