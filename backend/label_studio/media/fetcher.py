@@ -50,7 +50,7 @@ class MediaFetcher:
             own = parse_url(self._label_studio_url)
         except MediaError as error:
             raise SettingsError(f"LABEL_STUDIO_URL is no usable address: {error}") from None
-        self._origin, self._prefix = Origin.of(own), own.path.rstrip("/")
+        self._origin, self._prefix = Origin.of(own), _sent(own).rstrip("/")
         self._roots = tuple(roots)
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
@@ -93,7 +93,10 @@ class MediaFetcher:
         return path
 
     def _headers_for(self, url: httpx.URL) -> Mapping[str, str]:
-        if Origin.of(url) != self._origin or not is_media_path(url.path.removeprefix(self._prefix)):
+        path = _sent(url)
+        # Beside Label Studio's own path, other applications may live on its host.
+        below = Origin.of(url) == self._origin and path.startswith(f"{self._prefix}/")
+        if not (below and is_media_path(path.removeprefix(self._prefix))):
             return {}
         return self._authorization(str(url))
 
@@ -150,3 +153,8 @@ class MediaFetcher:
                 slot.forget_begun()
                 raise MediaUnavailableError(f"{remote.name} ended at byte {size} of {answer.total}.")
         return None
+
+
+def _sent(url: httpx.URL) -> str:
+    """The path as it goes over the wire: decoded, a `%3F` in it would look like the begin of a query."""
+    return url.raw_path.partition(b"?")[0].decode("ascii")

@@ -44,6 +44,15 @@ def test_sends_no_token_to_what_is_not_media_of_label_studio(make_fetcher: MakeF
     assert "authorization" not in server.requests[0].headers
 
 
+@pytest.mark.parametrize(("place", "trusted"), [("/label-studio", True), ("", False), ("/label-studio-2", False)])
+def test_another_application_on_label_studios_host_gets_no_token(
+    make_fetcher: MakeFetcher, place: str, trusted: bool
+) -> None:
+    with serving(sending()) as server, make_fetcher(f"{server.url}/label-studio").fetch(f"{server.url}{place}{PATH}"):
+        pass
+    assert ("authorization" in server.requests[0].headers) is trusted
+
+
 @pytest.mark.parametrize("path", ["/k.mp4?X-Amz-Signature=signed", PATH])
 def test_drops_the_token_when_a_redirect_leaves_label_studio(make_fetcher: MakeFetcher, path: str) -> None:
     with (
