@@ -50,11 +50,14 @@ class Places:
         """A relative path under the document root as Label Studio's own address; anything else as it is."""
         if self.files_root is None or "://" in text or text.startswith("/"):
             return text
-        return f"{LOCAL_FILES}?d={quote(str(PurePosixPath(text)))}"
+        return f"{LOCAL_FILES}?d={quote(str(PurePosixPath(text)), errors='replace')}"
 
     def problem(self, reference: str) -> str | None:
         """Why there is no such file, "" where it is there, None where nobody here can know."""
-        parts = urlsplit(reference)
+        try:
+            parts = urlsplit(reference)
+        except ValueError:
+            return f"{reference} is not a well-formed address; correct its host, brackets and letters"
         if parts.scheme == "file":
             return _absent(Path(unquote(parts.path)))
         if parts.scheme or parts.netloc:
@@ -70,12 +73,18 @@ class Places:
 
 def below_document_root(reference: str) -> str | None:
     """The path that an address of Label Studio's local files names; None for any other reference."""
-    parts = urlsplit(reference)
+    try:
+        parts = urlsplit(reference)
+    except ValueError:
+        return None
     return parse_qs(parts.query).get("d", [""])[0].lstrip("/") if parts.path == LOCAL_FILES else None
 
 
 def _absent(path: Path) -> str:
-    return "" if path.is_file() else f"there is no file {path}"
+    try:
+        return "" if path.is_file() else f"there is no file {path}"
+    except OSError as error:
+        return f"{path} cannot be looked at: {error.strerror}"
 
 
 class PairImport:

@@ -42,9 +42,18 @@ def locate(
     `public_url` is what browsers call Label Studio, where that differs: tasks that it made itself name their files so.
 
     Raises:
-        MediaError: the reference is of no known kind, or points outside the configured folders.
+        MediaError: the reference is of no known kind or malformed, or points outside the configured folders.
     """
-    reference = _own_path(reference.strip(), public_url)
+    try:
+        return _located(_own_path(reference.strip(), public_url), task, label_studio_url, roots)
+    except ValueError:  # what the standard library says of brackets, and of letters that no host may have
+        raise MediaError(
+            f"{_shown_malformed(reference)} is not a well-formed address: check its host, brackets and letters, "
+            "and correct the task's data."
+        ) from None
+
+
+def _located(reference: str, task: int | None, label_studio_url: str, roots: Sequence[Path]) -> LocalFile | Remote:
     scheme = urlsplit(reference).scheme.lower() if "://" in reference else ""
     if scheme in {"http", "https"}:
         return Remote(parse_url(reference), reference, shown(reference))
@@ -63,9 +72,15 @@ def locate(
     )
 
 
+def _shown_malformed(reference: str) -> str:
+    """Without its query; where it holds an @, nobody can say what of it is a password."""
+    return "The address" if "@" in reference else repr(reference.partition("?")[0].partition("#")[0])
+
+
 def is_media_path(path: str) -> bool:
     """Whether a path below Label Studio's own address is one where it hands out media, and none of its API."""
-    return bool(LABEL_STUDIO_PATH.match(path)) and ".." not in unquote(unquote(urlsplit(path).path)).split("/")
+    plain = unquote(unquote(unquote(path.partition("?")[0].partition("#")[0])))
+    return bool(LABEL_STUDIO_PATH.match(path)) and ".." not in plain.split("/")
 
 
 def _own_path(reference: str, public_url: str) -> str:

@@ -118,6 +118,13 @@ def test_a_file_may_have_any_name(fake: FakeLabelStudio, tmp_path: Path, clips: 
     assert parse_qs(found.url.query.decode())["d"] == [f"clips/{name}"], "what Label Studio makes of the address"
 
 
+@pytest.mark.usefixtures("fake")
+def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path: Path, clips: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(r'{"video1": "clips/\ud800.mp4", "video2": "clips/b.mp4", "prompt": "x"}')
+    [refused] = told(run(tmp_path / "a.jsonl", "--files-root", str(clips)))["refused"]
+    assert "there is no file" in refused["problem"]
+
+
 def test_all_or_nothing_imports_nothing(fake: FakeLabelStudio, tmp_path: Path, clips: Path) -> None:
     as_jsonl(tmp_path / "pairs.jsonl", ROWS)
     result = run(tmp_path / "pairs.jsonl", "--files-root", str(clips), "--all-or-nothing")
@@ -137,6 +144,9 @@ def test_all_or_nothing_imports_nothing(fake: FakeLabelStudio, tmp_path: Path, c
         ),
         ('{"video1": 7, "video2": "http://h/b.mp4", "prompt": "x"}', "must be text"),
         ('{"video1": "http://h/a.mp4", "video2": "http://h/b.mp4", "prompt": " "}', "'prompt' is empty"),
+        ('{"video1": "http://[h/a.mp4", "video2": "http://h/b.mp4", "prompt": "x"}', "http://[h/a.mp4 is not a well-"),
+        ('{"video1": "http://ex\u2100mple/", "video2": "http://h/b.mp4", "prompt": "x"}', "not a well-formed address"),
+        ('{"video1": "/' + "a" * 5000 + '", "video2": "http://h/b.mp4", "prompt": "x"}', "File name too long"),
     ],
 )
 @pytest.mark.usefixtures("fake")

@@ -117,6 +117,31 @@ def test_refuses_what_is_no_reference_to_a_video(reference: str) -> None:
     assert not caught.value.retryable
 
 
+MALFORMED = (
+    "http://[x/a.mp4",
+    "https://host]/",
+    "file://[x/",
+    "s3://[b]/",
+    "https://ex\u2100mple.com/",
+    "s3://b/\ud800",
+)
+
+
+@pytest.mark.parametrize("reference", MALFORMED)
+def test_a_malformed_address_is_the_datas_fault_and_is_named(reference: str) -> None:
+    with pytest.raises(MediaError, match="correct the task's data") as caught:
+        locate(f"{reference}?signature=secret", 7, LABEL_STUDIO, ())
+    assert not caught.value.retryable
+    assert repr(reference) in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_password_in_a_malformed_address_is_not_told() -> None:
+    with pytest.raises(MediaError) as caught:
+        locate("http://me:pass@[x/a.mp4", 7, LABEL_STUDIO, ())
+    assert "pass" not in str(caught.value)
+
+
 @pytest.mark.parametrize("written", ["{path}", "file://{path}", "file://localhost{path}"])
 def test_finds_files_below_a_configured_folder(tmp_path: Path, written: str) -> None:
     video = tmp_path / "a b.mp4"
@@ -183,6 +208,8 @@ def test_says_what_is_missing_below_the_folders(tmp_path: Path, name: str) -> No
         ("/tasks/1/resolve/?fileuri=a", True),
         ("/projects/1/resolve/?fileuri=a", True),
         ("/data/upload/../../api/projects/", False),
+        ("/data/upload/x%3f/%2e%2e/%2e%2e/api/projects/", False),
+        ("/data/upload/%25252e%25252e/%25252e%25252e/api/projects/", False),
         ("/data/uploads/a.mp4", False),
         ("/api/data/upload/a.mp4", False),
         ("/tasks/x/resolve/", False),
