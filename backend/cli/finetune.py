@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 def finetune(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of vrthinker export --frames.")],
     *,
-    out: Annotated[Path, typer.Option(help="Folder to write the checkpoint to.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the checkpoint to, new or empty.")],
     model: Annotated[str, typer.Option(help="Checkpoint to begin with. Default: the small one.")] = "",
     steps: Annotated[int, typer.Option(metavar="N", min=1, help="Training steps.")] = 100,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Rows per step.")] = 8,

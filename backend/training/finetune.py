@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 IGNORED = -100
 END = "<|im_end|>"
 ROWS = "trl-sft"
+TRAINING = ".vrthinker-training"  # a folder in the checkpoint's, until that is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +167,38 @@ def load(model: str, weights: str = "") -> Checkpoint:
 
 def _states(out: Path) -> list[Path]:
     """The states of an interrupted training, the oldest first; one that was not written to its end does not count."""
-    whole = (last.parent for last in out.glob("checkpoint-*/trainer_state.json"))  # which the Trainer writes last
-    return sorted(whole, key=lambda state: int(state.name.rpartition("-")[2]))
+    written = (out / TRAINING).glob("checkpoint-*/trainer_state.json")  # which the Trainer writes last
+    return sorted((last.parent for last in written), key=lambda state: int(state.name.rpartition("-")[2]))
 
 
-def _check_state(out: Path, *, resume: bool) -> None:
+def _check_out(out: Path, *, resume: bool) -> None:
+    """Nothing of anybody's may be overwritten or removed: only an empty place is taken, or an interrupted training's.
+
+    Raises:
+        SettingsError: there is something else, a state and no `resume`, or the other way round.
+    """
+    if out.exists() and not out.is_dir():
+        raise SettingsError(f"{out} is a file. Name a folder for the checkpoint with --out.")
+    foreign = sorted(path.name for path in out.iterdir() if path.name != TRAINING) if out.is_dir() else []
+    if foreign:
+        raise SettingsError(
+            f"{out} holds what no interrupted training left, e.g. {foreign[0]}. Move it away, or choose another folder "
+            "with --out."
+        )
     if resume and not _states(out):
         raise SettingsError(f"--resume: {out} holds no interrupted training. Begin one without --resume.")
     if _states(out) and not resume:
         raise SettingsError(
             f"{out} holds an interrupted training. Go on with --resume, or choose another folder with --out."
         )
+
+
+def _clear(out: Path) -> None:
+    """Remove what an interruption left half-written, or the Trainer would keep it as the latest state."""
+    whole = _states(out)
+    for part in (out / TRAINING).glob("*"):
+        if part not in whole:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _arguments(**chosen: Any) -> TrainingArguments:  # noqa: ANN401  # the Trainer's own
@@ -198,6 +220,30 @@ def _arguments(**chosen: Any) -> TrainingArguments:  # noqa: ANN401  # the Train
     )
 
 
+def _trainer(
+    checkpoint: Checkpoint,
+    rows: Conversations,
+    validation: Conversations | None,
+    **chosen: Any,  # noqa: ANN401  # the Trainer's own
+) -> Trainer:
+    """The Trainer, on one GPU alone: of several it would make one batch of as many rows, and each goes alone."""
+    arguments = _arguments(**chosen)
+    _ = arguments.device  # which counts the GPUs
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # as the Trainer itself does for a model on several; no option says it
+    return Trainer(
+        model=checkpoint.model, args=arguments, train_dataset=rows, eval_dataset=validation, data_collator=_alone
+    )
+
+
+def _finish(checkpoint: Checkpoint, out: Path) -> None:
+    """Write the checkpoint and remove the training; whoever interrupts that can still go on from its latest state."""
+    written = out / TRAINING / "written"
+    checkpoint.save(written)
+    for file in written.iterdir():
+        file.rename(out / file.name)
+    shutil.rmtree(out / TRAINING)
+
+
 def finetune(
     dataset: Path,
     out: Path,
@@ -212,38 +258,36 @@ def finetune(
 ) -> Learnt:
     """Train on the dataset's train rows for so many steps of `batch` rows, and write the checkpoint.
 
-    After every `save_every` steps the training's state is put into `out`, for `resume` to go on from after an
-    interruption; the end removes it.
+    After every `save_every` steps the training's state is put into a folder of its own in `out`, for `resume` to go on
+    from after an interruption; the end removes it.
 
     Raises:
         CheckpointError: the model cannot be loaded.
         ExportError: the dataset has no rows with pictures.
-        SettingsError: there is a state in `out` and no `resume`, or the other way round.
+        SettingsError: `out` holds anything else, a state and no `resume`, or the other way round.
     """
     _rows_of(dataset, "train")  # before minutes are spent on loading
-    _check_state(out, resume=resume)
+    _check_out(out, resume=resume)
+    _clear(out)
     state = str(_states(out)[-1]) if resume else ""
     # The Trainer loads a state's weights by names that this class has changed when it saved them, and so loads none.
     checkpoint = load(model, state)
     rows = Conversations(dataset, "train", checkpoint)
     held_out = (dataset / ROWS / "validation.jsonl").exists()
-    arguments = _arguments(
-        output_dir=str(out),
+    trainer = _trainer(
+        checkpoint,
+        rows,
+        Conversations(dataset, "validation", checkpoint) if held_out else None,
+        output_dir=str(out / TRAINING),
         max_steps=steps,
         gradient_accumulation_steps=batch,
         learning_rate=learning_rate,
         seed=seed,
         save_steps=save_every,
     )
-    validation = Conversations(dataset, "validation", checkpoint) if held_out else None
-    trainer = Trainer(
-        model=checkpoint.model, args=arguments, train_dataset=rows, eval_dataset=validation, data_collator=_alone
-    )
     trained = trainer.train(resume_from_checkpoint=state or None)
     after = trainer.evaluate()["eval_loss"] if held_out else None
     if torch.cuda.is_available():
         checkpoint.model.to(torch.bfloat16)  # what workers load it in
-    checkpoint.save(out)
-    for kept in out.glob("checkpoint-*"):
-        shutil.rmtree(kept)
+    _finish(checkpoint, out)
     return Learnt(len(rows), trained.global_step, float(trained.training_loss), after)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from backend.export.dataset import ExportOptions, export_dataset
 from backend.ledger import Ledger
-from backend.reasoning.contract import VRTHINKER_128
 from tests.unit.export.people import MQ, PROJECT, VIDEO_1, People
 from tests.unit.export.videos import Studio
 from tests.unit.label_studio.judgements import ASK, DECIDE
@@ -28,7 +27,7 @@ def write(out: Path) -> None:
             people.task(task, judgement, prompt=prompt, videos=studio.references)
         people.answer(1, {MQ: VIDEO_1})
         people.answer(2)
-        export_dataset(ledger, ExportOptions(PROJECT, out, VRTHINKER_128, frames=True), studio.videos())
+        export_dataset(ledger, ExportOptions(PROJECT, out, frames=True), studio.videos())
         ledger.close()
 
 

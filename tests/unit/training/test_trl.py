@@ -15,7 +15,6 @@ from trl.data_utils import is_conversational
 
 from backend.export.dataset import ExportOptions, export_dataset
 from backend.ledger import Ledger
-from backend.reasoning.contract import VRTHINKER_128
 from backend.settings import BUNDLED_CHECKPOINT
 from tests.unit.export.people import MQ, PROJECT, VIDEO_1, People
 from tests.unit.export.videos import Studio
@@ -52,7 +51,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     people = People(ledger)
     people.task(1, studio.judged(DECIDE, prompt="prompt 1"), prompt="prompt 1", videos=studio.references)
     people.answer(1, {MQ: VIDEO_1})
-    options = ExportOptions(PROJECT, folder / "set", VRTHINKER_128, formats=("trl-sft", "trl-dpo"), frames=True)
+    options = ExportOptions(PROJECT, folder / "set", formats=("trl-sft", "trl-dpo"), frames=True)
     export_dataset(ledger, options, studio.videos())
     ledger.close()
     return folder / "set"
