@@ -1,7 +1,8 @@
 """A folder that is there whole or not at all: written beside its place, moved in at the end.
 
 `NAME` is written as `.NAME.partial`. What a crash leaves of that is cleared by the next writer; an older folder that is
-being replaced stands aside as `.NAME.replaced` for the moment of the move, and is put back if that was interrupted.
+being replaced stands aside as `.NAME.replaced` for the moment of the move, and is put back if that was interrupted. A
+place that is a link is where the link points.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import fcntl
 import os
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -31,7 +32,7 @@ def replacing(target: Path, check: Callable[[Path], None]) -> Iterator[Path]:
     Raises:
         ExportError: somebody else writes it, the disk is full or cannot be used.
     """
-    target = target.absolute()
+    target = Path(os.path.realpath(target))  # Path.resolve raises where links lead in a circle
     partial, replaced = (target.with_name(f".{target.name}.{state}") for state in ("partial", "replaced"))
     with _mapped(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +40,7 @@ def replacing(target: Path, check: Callable[[Path], None]) -> Iterator[Path]:
         held = _locked(partial, target)
         try:
             try:
-                if replaced.exists() and not target.exists():
+                if replaced.is_dir() and not replaced.is_symlink() and not target.exists():
                     replaced.rename(target)
                 check(target)
                 _clear(partial)
@@ -73,6 +74,8 @@ def _clear(folder: Path) -> None:
 
 def _move(partial: Path, target: Path, replaced: Path) -> None:
     """A folder cannot be replaced in one step, so the old one steps aside first."""
+    if replaced.is_symlink():
+        replaced.unlink()
     shutil.rmtree(replaced, ignore_errors=True)
     if target.exists():
         target.rename(replaced)

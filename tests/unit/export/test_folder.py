@@ -87,6 +87,44 @@ def test_a_dataset_that_a_crash_left_aside_is_put_back_first(tmp_path: Path) -> 
     assert shown(tmp_path / "set") == {"a": "1"}
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_and_the_dataset_goes_where_it_points(tmp_path: Path, there: bool) -> None:
+    link, disk = tmp_path / "set", tmp_path / "disk"
+    disk.mkdir()
+    if there:
+        (disk / "may").mkdir()
+    link.symlink_to(disk / "may")
+    for turn in ("1", "2", "3"):
+        write(link, a=turn)
+        assert link.is_symlink()
+        assert shown(disk / "may") == {"a": turn}
+    assert left_behind(tmp_path) == left_behind(disk) == []
+    (disk / "may" / "thesis.txt").write_text("mine")
+    with pytest.raises(ExportError, match=r"thesis\.txt"):
+        write(link, a="4")
+
+
+@pytest.mark.parametrize("leads_to", ["elsewhere", "nowhere"])
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_link_that_stands_aside_is_in_nobodys_way(tmp_path: Path, leads_to: str, earlier: bool) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "thesis.txt").write_text("mine")
+    (tmp_path / ".set.replaced").symlink_to(tmp_path / leads_to)
+    if earlier:
+        (tmp_path / "set").mkdir()
+    write(tmp_path / "set", a="1")
+    assert shown(tmp_path / "set") == {"a": "1"}
+    assert left_behind(tmp_path) == []
+    assert (tmp_path / "elsewhere" / "thesis.txt").exists()
+
+
+def test_links_in_a_circle_are_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "set").symlink_to(tmp_path / "other")
+    (tmp_path / "other").symlink_to(tmp_path / "set")
+    with pytest.raises(ExportError, match="cannot be written"):
+        write(tmp_path / "set", a="1")
+
+
 def test_another_export_into_the_same_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".set.partial").mkdir()
     held = os.open(tmp_path / ".set.partial", os.O_RDONLY)
