@@ -218,5 +218,7 @@ class Screen:
         """Keep what the window shows as a test artefact."""
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
         path = ARTIFACTS / f"{name}.png"
-        self.page.screenshot(path=path)
+        # What fades in is there; a dialog of Label Studio's is opened by one frame and shown by the next ones.
+        self.page.evaluate("Promise.all(document.getAnimations().map(one => one.finished.catch(() => null)))")
+        self.page.screenshot(path=path, animations="disabled")
         return path

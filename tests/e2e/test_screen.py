@@ -108,6 +108,7 @@ def test_an_open_dimension_is_named_and_nothing_is_submitted_until_it_is_chosen(
     warning = screen.page.get_by_role("dialog").filter(has_text="Motion quality (MQ) is still open")
     warning.wait_for()
     assert "Video 1 [A], Tie [S] or Video 2 [D]" in warning.inner_text()
+    warning.get_by_role("button", name="OK").click(trial=True)  # which waits until it stands still
     screen.picture("required")
     assert desk.annotations(task) == []
 
