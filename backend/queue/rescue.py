@@ -16,9 +16,9 @@ from backend.queue.workqueue import mapped_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rq import Queue
     from rq.job import Job
 
+    from backend.queue.plain import PlainQueue
     from backend.queue.workqueue import WorkQueue
 
 STUCK = "stuck in intermediate queue"  # RQ's words for a job whose worker died while taking it
@@ -52,7 +52,7 @@ class LiveJobs:
 
 
 class Rescue:
-    """Finds what was lost. Finding it is RQ's own doing: heartbeats, registries, the intermediate queue."""
+    """Finds what was lost. Keeping track is RQ's own doing: heartbeats, registries, the intermediate queue."""
 
     def __init__(self, queue: WorkQueue) -> None:
         self._queue = queue
@@ -62,7 +62,7 @@ class Rescue:
         """Jobs whose worker died or which raised; each stays until it is settled."""
         for queue in self._queues():
             with mapped_errors():
-                queue.started_job_registry.cleanup()  # moves jobs without a heartbeat to the failed ones
+                queue.started_job_registry.cleanup()  # moves lost jobs to the failed ones
                 ids = queue.failed_job_registry.get_job_ids(cleanup=False)
                 jobs = queue.job_class.fetch_many(ids, connection=self._connection, serializer=queue.serializer)
             for identity, job in zip(ids, jobs, strict=True):
@@ -86,10 +86,10 @@ class Rescue:
         judging = frozenset(row_in(job) for queue in self._queue.all_judging() for job in self._places(queue))
         return LiveJobs(judging, frozenset(row_in(job) for job in self._places(self._queue.publishing)))
 
-    def _queues(self) -> list[Queue]:
+    def _queues(self) -> list[PlainQueue]:
         return [*self._queue.all_judging(), self._queue.publishing]
 
-    def _places(self, queue: Queue) -> list[str]:
+    def _places(self, queue: PlainQueue) -> list[str]:
         with mapped_errors():
             return [
                 *queue.get_job_ids(),
@@ -98,11 +98,12 @@ class Rescue:
                 *queue.failed_job_registry.get_job_ids(cleanup=False),
             ]
 
-    def _forget(self, queue: Queue, identity: str) -> None:
+    def _forget(self, queue: PlainQueue, identity: str) -> None:
         """RQ's own `Job.delete` stumbles over executions whose heartbeat has expired, and that is the usual case."""
         with mapped_errors():
             executions = ExecutionRegistry(identity, connection=self._connection)
-            runs = [Execution(name, identity, connection=self._connection) for name in executions.get_execution_ids()]
+            names = executions.get_job_ids(cleanup=False)  # the registry's own way drops what is old by this clock
+            runs = [Execution(name, identity, connection=self._connection) for name in names]
             with self._connection.pipeline() as pipe:
                 queue.failed_job_registry.remove(identity, pipeline=pipe)
                 for run in runs:

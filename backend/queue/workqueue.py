@@ -14,7 +14,6 @@ from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from rq import Queue
 from rq.serializers import JSONSerializer
 from rq.utils import as_text
 from rq.worker_registration import get_keys
@@ -31,6 +30,7 @@ from backend.queue.names import (
     judge_queue,
     version_in,
 )
+from backend.queue.plain import PlainQueue
 from backend.queue.records import QueueCounts, name_of, worker_of
 from backend.wire import to_json
 
@@ -75,7 +75,7 @@ class WorkQueue:
     def __init__(self, connection: Redis, *, judge_timeout_s: int) -> None:
         self.connection = connection
         self._judge_timeout_s = judge_timeout_s
-        self.publishing = Queue(
+        self.publishing = PlainQueue(
             PUBLISH, connection=connection, serializer=JSONSerializer, default_timeout=PUBLISH_TIMEOUT_S
         )
 
@@ -97,20 +97,20 @@ class WorkQueue:
         connection = _connect(settings, retry=patient, socket_connect_timeout=5.0)
         return cls(connection, judge_timeout_s=settings.job_timeout_s)
 
-    def judging(self, model_version: str) -> Queue:
+    def judging(self, model_version: str) -> PlainQueue:
         """The queue of the orders for one model version."""
-        return Queue(
+        return PlainQueue(
             judge_queue(model_version),
             connection=self.connection,
             serializer=JSONSerializer,
             default_timeout=self._judge_timeout_s,
         )
 
-    def all_judging(self) -> list[Queue]:
+    def all_judging(self) -> list[PlainQueue]:
         """The queues of every model version that has or had orders or a worker, by name."""
         with mapped_errors():
-            keys = [as_text(key) for key in self.connection.smembers(Queue.redis_queues_keys)]
-        names = sorted(key.removeprefix(Queue.redis_queue_namespace_prefix) for key in keys)
+            keys = [as_text(key) for key in self.connection.smembers(PlainQueue.redis_queues_keys)]
+        names = sorted(key.removeprefix(PlainQueue.redis_queue_namespace_prefix) for key in keys)
         versions = [version_in(name) for name in names]
         return [self.judging(version) for version in versions if version is not None]
 
@@ -200,14 +200,16 @@ class WorkQueue:
         found = [worker_of(key, fields, running) for key, alive, fields, running in states if alive and fields]
         return sorted(found, key=lambda worker: (worker.role != JUDGE, worker.name))
 
-    def _push(self, queue: Queue, name: str, jobs: Mapping[str, tuple[Any, ...]], *, at_front: bool = False) -> None:
+    def _push(
+        self, queue: PlainQueue, name: str, jobs: Mapping[str, tuple[Any, ...]], *, at_front: bool = False
+    ) -> None:
         items = list(jobs.items())
         remaining = iter(reversed(items) if at_front else items)
         with mapped_errors():
             while batch := list(islice(remaining, BATCH)):
                 # result_ttl=0: a finished job leaves nothing behind, and a second entry of the same id is passed over.
                 queue.enqueue_many(
-                    Queue.prepare_data(
+                    PlainQueue.prepare_data(
                         name, args, job_id=identity, description=identity, result_ttl=0, at_front=at_front
                     )
                     for identity, args in batch

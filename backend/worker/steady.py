@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 from rq import SimpleWorker
-from rq.job import Job, JobStatus
+from rq.job import JobStatus
 from rq.serializers import JSONSerializer
+from rq.utils import now
 from rq.worker import WorkerStatus
-from rq.worker_registration import register
+from rq.worker_registration import clean_worker_registry, register
 
 from backend.errors import QueueError
 from backend.log import line
 from backend.queue.names import alive_key
+from backend.queue.plain import PlainJob, PlainQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from redis.client import Pipeline
     from rq import Queue
     from rq.executions import Execution
+    from rq.job import Job
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +42,13 @@ LONGEST_WAIT_S = 5  # on an empty queue, before maintenance is looked at again
 WORKER_TTL_S = 60
 
 
-def job_class_of(handlers: Mapping[str, Callable[..., None]]) -> type[Job]:
+def job_class_of(handlers: Mapping[str, Callable[..., None]]) -> type[PlainJob]:
     """RQ jobs that call one of `handlers` by name, where RQ would import whatever dotted name it finds in Redis.
 
     The handlers carry what was loaded once, so nothing has to be kept in a module.
     """
 
-    class HandlerJob(Job):
+    class HandlerJob(PlainJob):
         @property
         def func(self) -> Callable[..., None]:
             """The handler that the job names."""
@@ -76,6 +79,7 @@ class SteadyWorker(SimpleWorker):
     with them what `measure` gives, which is asked at the start and after each job.
     """
 
+    queue_class = PlainQueue
     beat_s = 5
     beat_ttl_s = 25  # so long after its last beat a job counts as abandoned
     hang_grace_s = 30  # after the job's own time-out, which cannot break a hung CUDA call
@@ -134,6 +138,12 @@ class SteadyWorker(SimpleWorker):
     def serialize(self) -> dict[Any, Any]:
         """What Redis holds about this worker."""
         return {**super().serialize(), **self._facts, "state": self.get_state()}
+
+    def clean_registries(self) -> None:
+        """Forget dead workers. Jobs are the publishers' business: RQ would hold their times against this clock."""
+        for queue in self.queues:
+            clean_worker_registry(queue)
+        self.last_cleaned_at = now()  # type: ignore[assignment]  # RQ types it not yet
 
     def register_birth(self) -> None:
         """Be known from here on."""
