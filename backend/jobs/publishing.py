@@ -125,13 +125,13 @@ class Publishing:
         try:
             self._write_back(project, claims)
         except LabelStudioError as error:
-            self._failed([claim.key for claim in claims], error)
+            self._failed(claims, error)
         except (VRThinkerError, *OF_THE_WORKER):  # about no row
             raise
         except Exception as error:
             if len(claims) == 1:
                 logger.exception(line("write-back crashed", project=project, task=claims[0].key.task))
-                self._ledger.postpone([claims[0].key], _crash(error))
+                self._ledger.postpone(claims, _crash(error))
                 return
             middle = len(claims) // 2
             for half in (claims[:middle], claims[middle:]):
@@ -146,16 +146,16 @@ class Publishing:
             try:
                 prediction = fitted(project, claim, known.calibration if known else None)
             except LabelStudioError as error:
-                self._failed([claim.key], error)
+                self._failed([claim], error)
                 continue
             except OF_THE_WORKER:
                 raise
             except Exception as error:  # it depends on nothing but this row and the config: no later try would pass
                 logger.exception(line("judgement not understood", project=project_id, task=claim.key.task))
-                self._ledger.give_up(claim.key, _crash(error))
+                self._ledger.give_up(claim, _crash(error))
                 continue
             if prediction is None:
-                self._ledger.hide(claim.key)
+                self._ledger.hide(claim)
                 logger.info(line("hidden", project=project_id, task=claim.key.task))
             else:
                 predictions[claim.key] = prediction
@@ -182,9 +182,10 @@ class Publishing:
     def _write_many(
         self, project_id: int, claims: Sequence[Claim], predictions: dict[Key, records.NewPrediction]
     ) -> None:
-        held = {claim.key.task: claim.key for claim in self._ledger.renew(claims, BATCH_LEASE)}
-        imported = self._label_studio.import_predictions(project_id, [predictions[key] for key in held.values()])
-        self._published({held[task]: number for task, number in imported.stored.items()})
+        held = {claim.key.task: claim for claim in self._ledger.renew(claims, BATCH_LEASE)}
+        sent = [predictions[claim.key] for claim in held.values()]
+        imported = self._label_studio.import_predictions(project_id, sent)
+        self._published({held[task].key: number for task, number in imported.stored.items()})
         for task, error in imported.refused.items():
             self._failed([held[task]], error)
 
@@ -202,20 +203,19 @@ class Publishing:
         for key, number in numbers.items():
             logger.info(line("published", project=key.project, task=key.task, prediction=number))
 
-    def _failed(self, keys: Sequence[Key], error: LabelStudioError) -> None:
+    def _failed(self, claims: Sequence[Claim], error: LabelStudioError) -> None:
         if isinstance(error, TaskDeletedError):
-            for key in keys:
-                self._ledger.skip(key.project, [key.task], error.reason, str(error))
+            for claim in claims:
+                self._ledger.skip(claim.key.project, [claim.key.task], error.reason, str(error))
         elif error.retryable or isinstance(error, NOT_ABOUT_THE_ROW):
             # The judgements took minutes of a GPU.
-            self._ledger.postpone(keys, error)
+            self._ledger.postpone(claims, error)
         else:
-            for key in keys:
-                self._ledger.give_up(key, error)
-        for key in keys:
-            logger.warning(
-                line("not published", project=key.project, task=key.task, reason=error.reason, message=error)
-            )
+            for claim in claims:
+                self._ledger.give_up(claim, error)
+        for claim in claims:
+            place = {"project": claim.key.project, "task": claim.key.task}
+            logger.warning(line("not published", **place, reason=error.reason, message=error))
 
 
 def _crash(error: Exception) -> JobCrashedError:

@@ -125,15 +125,8 @@ class Reconciling:
             self._publishing_failed(Key(int(project), int(task_id), str(model_version)), job)
 
     def _publishing_failed(self, key: Key, job: DroppedJob) -> None:
-        """Try again after a pause, but not for ever: the same crash again and again needs a person."""
-        entry = self._ledger.entry(key)
-        if entry is None or job.drop is Drop.STUCK:
-            return
-        error = _error(job)
-        if entry.reason == error.reason and entry.publish_attempts >= self._ledger.max_attempts:
-            self._ledger.give_up(key, error)
-        else:
-            self._ledger.postpone([key], error)
+        if job.drop is not Drop.STUCK:
+            self._ledger.end_write_back(key, job.worker, _error(job))
 
 
 def _row(key: Key) -> str:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import and_, bindparam, select, tuple_, update
+from sqlalchemy import and_, bindparam, or_, select, tuple_, update
 
 from backend.errors import JobCrashedError
 from backend.ledger.database import CHUNK, Database, outdate
@@ -22,7 +22,7 @@ from backend.wire import from_json
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, RowMapping
+    from sqlalchemy import ColumnElement, Connection, RowMapping
 
     from backend.errors import TaskError
 
@@ -62,7 +62,7 @@ class Delivery(Database):
             return Claim(key, task_of(row), from_json(Judgement, row["body"]), token)
         except ValueError as error:
             problem = f"The judgement of task {key.task} in the ledger is unreadable: {error}."
-            self.give_up(key, JobCrashedError(f"{problem} Publish it with the release that wrote it."))
+            self._fail(_held(key, token), JobCrashedError(f"{problem} Publish it with the release that wrote it."))
             return None
 
     def renew(self, claims: Sequence[Claim], lease: timedelta = LEASE) -> list[Claim]:
@@ -90,8 +90,7 @@ class Delivery(Database):
 
         Soon, because Label Studio may still be busy with the last request of the dead.
         """
-        mine = work.c.claim.startswith(f"{holder}{HOLDER_ENDS}", autoescape=True)
-        held = and_(work.c.state == State.JUDGED, work.c.not_before > self._clock(), mine)
+        held = and_(work.c.state == State.JUDGED, work.c.not_before > self._clock(), _held_by(holder))
         with self._write() as db:
             later = self._clock() + pause_after(1)
             return db.execute(update(work).where(held).values(claim="", not_before=later)).rowcount
@@ -129,34 +128,56 @@ class Delivery(Database):
             for start in range(0, len(places), CHUNK):
                 outdate(db, tuple_(annotation.c.project, annotation.c.task).in_(places[start : start + CHUNK]))
 
-    def postpone(self, keys: Sequence[Key], error: TaskError) -> None:
-        """Write-back did not pass this time: the rows stay judged with the reason, and are due after a pause."""
-        now = self._clock()
-        values = {"reason": error.reason, "message": sayable(str(error)), "claim": "", "updated_at": now}
-        columns = select(work.c.id, work.c.publish_attempts)
-        with self._write() as db:
-            for key in keys:
-                row = db.execute(columns.where(is_key(key), work.c.state == State.JUDGED).with_for_update()).first()
-                if row is None:
-                    continue
-                attempts = row.publish_attempts + 1
-                later = {"publish_attempts": attempts, "not_before": now + pause_after(attempts)}
-                db.execute(update(work).where(work.c.id == row.id).values(**values, **later))
+    def postpone(self, claims: Sequence[Claim], error: TaskError) -> None:
+        """Write-back did not pass this time: the rows stay judged with the reason, and are due after a pause.
 
-    def give_up(self, key: Key, error: TaskError) -> None:
+        Like `give_up` and `hide`, this leaves alone what another publisher has claimed since: it may be posting now.
+        """
+        with self._write() as db:
+            for claim in claims:
+                self._postpone(db, _held(claim.key, claim.token), error)
+
+    def give_up(self, claim: Claim, error: TaskError) -> None:
         """Write-back can never pass: the row is failed with the reason; its judgement is kept."""
-        now = self._clock()
-        values = {"state": State.FAILED, "reason": error.reason, "message": sayable(str(error))}
-        with self._write() as db:
-            mine = update(work).where(is_key(key), work.c.state == State.JUDGED)
-            db.execute(mine.values(**values, claim="", updated_at=now))
+        self._fail(_held(claim.key, claim.token), error)
 
-    def hide(self, key: Key) -> None:
+    def hide(self, claim: Claim) -> None:
         """Never show this judgement: the project's own labeling config asks people without the model's opinion."""
+        statement = update(work).where(_held(claim.key, claim.token))
         with self._write() as db:
-            statement = update(work).where(is_key(key), work.c.state == State.JUDGED)
-            db.execute(statement.values(shown=False, claim="", updated_at=self._clock()))
-            outdate(db, answers_to(key))
+            if db.execute(statement.values(shown=False, claim="", updated_at=self._clock())).rowcount:
+                outdate(db, answers_to(claim.key))
+
+    def end_write_back(self, key: Key, holder: str, error: TaskError) -> None:
+        """The job in which `holder` was to write this row back crashed or died: the row is due after a pause.
+
+        But not for ever: the same end again and again needs a person, and the row is failed. One that another publisher
+        holds by now is left to that.
+        """
+        free = or_(work.c.claim == "", work.c.not_before <= self._clock(), _held_by(holder))
+        row = and_(is_key(key), work.c.state == State.JUDGED, free)
+        again = and_(work.c.reason == error.reason, work.c.publish_attempts >= self._max_attempts)
+        if not self._fail(and_(row, again), error):
+            with self._write() as db:
+                self._postpone(db, row, error)
+
+    def _postpone(self, db: Connection, which: ColumnElement[bool], error: TaskError) -> None:
+        now = self._clock()
+        columns = select(work.c.id, work.c.publish_attempts)
+        row = db.execute(columns.where(which).with_for_update()).first()
+        if row is None:
+            return
+        attempts = row.publish_attempts + 1
+        later = {"publish_attempts": attempts, "not_before": now + pause_after(attempts), "updated_at": now}
+        why = {"reason": error.reason, "message": sayable(str(error))}
+        db.execute(update(work).where(work.c.id == row.id).values(**why, **later, claim=""))
+
+    def _fail(self, which: ColumnElement[bool], error: TaskError) -> bool:
+        """Whether there was such a row."""
+        why = {"reason": error.reason, "message": sayable(str(error))}
+        failed = update(work).where(which).values(**why, state=State.FAILED, claim="", updated_at=self._clock())
+        with self._write() as db:
+            return db.execute(failed).rowcount > 0
 
     def reopen(self, project: int, tasks: Sequence[int], model_version: str) -> int:
         """Publish again what is no longer in Label Studio, e.g. predictions that someone deleted.
@@ -175,3 +196,12 @@ class Delivery(Database):
 
     def _open(self) -> ColumnElement[bool]:
         return and_(work.c.state == State.JUDGED, work.c.shown, work.c.not_before <= self._clock())
+
+
+def _held(key: Key, token: str) -> ColumnElement[bool]:
+    """The condition that selects a row as long as this claim of it stands."""
+    return and_(is_key(key), work.c.state == State.JUDGED, work.c.claim == token)
+
+
+def _held_by(holder: str) -> ColumnElement[bool]:
+    return work.c.claim.startswith(f"{holder}{HOLDER_ENDS}", autoescape=True)

@@ -34,13 +34,17 @@ class Drop(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DroppedJob:
-    """A job that RQ has given up; `arguments` as they were enqueued, `error` the last line of what was raised."""
+    """A job that RQ has given up; `arguments` as they were enqueued, `error` the last line of what was raised.
+
+    `worker` is the name of the one that had it, "" where none began it.
+    """
 
     id: str
     name: str
     arguments: tuple[Any, ...]
     drop: Drop
     error: str
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +131,4 @@ def _dropped(job: Job) -> DroppedJob:
         name, arguments = job.func_name or "", tuple(job.args)
     except DeserializationError:  # someone else's job
         name, arguments = "", ()
-    return DroppedJob(job.id, name, arguments, drop, error)
+    return DroppedJob(job.id, name, arguments, drop, error, job.worker_name or "")

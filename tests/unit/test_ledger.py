@@ -16,6 +16,7 @@ from sqlalchemy.pool import Pool
 from sqlalchemy.schema import CreateTable
 
 from backend.errors import (
+    JobCrashedError,
     LabelStudioError,
     LabelStudioUnavailableError,
     LedgerError,
@@ -23,14 +24,17 @@ from backend.errors import (
     TaskDataError,
 )
 from backend.ledger import Annotation, ExportState, Key, Ledger, Project, State, Sync
+from backend.ledger.delivery import LEASE
 from backend.ledger.schema import judgement, work
 from backend.ledger.work import ENQUEUE_GRACE, LONGEST_PAUSE, is_blind, pause_after
 from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Turn, Verdict
 from backend.wire import Failure, Order, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from backend.ledger import Claim
 
 VERSION = "tiny-1.contract.engine"
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -364,6 +368,43 @@ def test_the_rows_of_a_publisher_that_died_are_released_together(ledger: Ledger,
     assert ledger.holders() == {"deadlier"}
 
 
+NO_ANSWER = LabelStudioUnavailableError("no answer within 60 s")
+SLOW_ENDS: list[Callable[[Ledger, Claim], None]] = [
+    lambda ledger, slow: ledger.postpone([slow], NO_ANSWER),
+    lambda ledger, slow: ledger.give_up(slow, LabelStudioError("no such dimension")),
+    lambda ledger, slow: ledger.hide(slow),
+    lambda ledger, slow: ledger.end_write_back(slow.key, "slow", JobCrashedError("KeyError: 'id'")),
+]
+
+
+@pytest.mark.parametrize("end", SLOW_ENDS)
+def test_a_publisher_whose_lease_ran_out_ends_no_lease_of_the_next(
+    ledger: Ledger, clock: SteppedClock, end: Callable[[Ledger, Claim], None]
+) -> None:
+    ledger.record(judged())
+    [slow] = ledger.claim_for_publishing([key()], "slow")
+    clock.move(LEASE + timedelta(seconds=1))
+    [quick] = ledger.claim_for_publishing([key()], "quick")
+    before = ledger.entry(key())
+    end(ledger, slow)
+    assert ledger.entry(key()) == before
+    assert ledger.renew([quick]) == [quick]
+    clock.move(pause_after(1))
+    assert ledger.claim_for_publishing([key()]) == [], "the quick one may be posting now"
+
+
+@pytest.mark.parametrize("end", SLOW_ENDS)
+def test_a_publisher_whose_lease_ran_out_may_still_say_what_came_of_it_where_nobody_took_over(
+    ledger: Ledger, clock: SteppedClock, end: Callable[[Ledger, Claim], None]
+) -> None:
+    ledger.record(judged())
+    [slow] = ledger.claim_for_publishing([key()], "slow")
+    clock.move(LEASE + timedelta(seconds=1))
+    end(ledger, slow)
+    assert ledger.unpublished() == []
+    assert ledger.holders() == set()
+
+
 def test_the_first_published_prediction_stays(ledger: Ledger) -> None:
     ledger.record(judged())
     ledger.mark_all_published({key(): 42})
@@ -377,7 +418,7 @@ def test_write_back_that_cannot_pass_now_stays_judged_with_the_reason(ledger: Le
     ledger.record(judged())
     for attempts in range(1, 6):
         assert ledger.unpublished() == [key()]
-        ledger.postpone([key()], LabelStudioUnavailableError("connection refused"))
+        ledger.postpone(ledger.claim_for_publishing([key()]), LabelStudioUnavailableError("connection refused"))
         assert ledger.unpublished() == []
         clock.move(pause_after(attempts))
     entry = ledger.entry(key())
@@ -389,7 +430,8 @@ def test_write_back_that_can_never_pass_fails_and_can_be_requeued_without_judgin
     ledger.enter([pair(2)], VERSION)
     ledger.record(judged(1))
     ledger.record(failed(2, retryable=False))
-    ledger.give_up(key(1), LabelStudioError("the config has no dimension MQ any more"))
+    [claim] = ledger.claim_for_publishing([key(1)])
+    ledger.give_up(claim, LabelStudioError("the config has no dimension MQ any more"))
     assert {group.reason for group in ledger.failures(1)} == {"label_studio", "media"}
     assert ledger.requeue(1, reasons=["media"]) == 1
     assert ledger.requeue(1) == 1
@@ -423,6 +465,25 @@ def test_a_prediction_that_vanished_is_published_again(ledger: Ledger) -> None:
     ledger.mark_all_published({key(): 42})
     assert ledger.reopen(1, [1], VERSION) == 1
     assert ledger.unpublished() == [key()]
+
+
+def test_what_is_tried_again_is_told_apart_from_what_failed(ledger: Ledger) -> None:
+    for task in (1, 2, 3, 4):
+        ledger.enter([pair(task)], VERSION)
+    ledger.record(Outcome(Order(pair(1), VERSION), failure=Failure("media_unavailable", "It answers 503.", True)))
+    ledger.record(judged(2))
+    ledger.record(judged(3))
+    claims = ledger.claim_for_publishing([key(2), key(3)])
+    ledger.postpone(claims, LabelStudioUnavailableError("It restarts."))
+    told = {group.reason: (group.count, group.message, list(group.tasks)) for group in ledger.delays(1, VERSION)}
+    assert told == {
+        "label_studio_unavailable": (2, "It restarts.", [2, 3]),
+        "media_unavailable": (1, "It answers 503.", [1]),
+    }
+    assert ledger.failures(1) == []
+    assert ledger.delays(1, "another") == ledger.delays(2) == []
+    ledger.mark_all_published({key(2): 42, key(3): 43})
+    assert [group.reason for group in ledger.delays(1)] == ["media_unavailable"]
 
 
 def test_failures_are_told_over_one_connection(ledger: Ledger) -> None:
@@ -467,7 +528,7 @@ def test_the_blind_slice_is_judged_but_never_published(url: str) -> None:
 
 def test_a_hidden_judgement_is_never_published(ledger: Ledger) -> None:
     ledger.record(judged())
-    ledger.hide(key())
+    ledger.hide(*ledger.claim_for_publishing([key()]))
     assert ledger.unpublished() == []
     assert state_of(ledger) is State.JUDGED
 

@@ -188,7 +188,7 @@ def test_a_judgement_of_the_blind_slice_was_seen_by_nobody(tmp_path: Path) -> No
 def test_who_may_have_seen_another_versions_prediction_is_not_blind(people: People) -> None:
     people.task(1)
     people.task(1, version=OTHER, published=False)
-    people.ledger.hide(Key(PROJECT, 1, OTHER))
+    people.ledger.hide(*people.ledger.claim_for_publishing([Key(PROJECT, 1, OTHER)]))
     people.answer(1, linked=False)
     people.answer(1, linked=False, user=2, updated_at=datetime.now(UTC) + timedelta(minutes=1))
     people.answer(1, parent_prediction=77, user=3)
@@ -198,7 +198,7 @@ def test_who_may_have_seen_another_versions_prediction_is_not_blind(people: Peop
 
 def test_a_judgement_that_the_labeling_config_hides_was_seen_by_nobody(people: People) -> None:
     people.task(1, published=False)
-    people.ledger.hide(Key(PROJECT, 1, VERSION))
+    people.ledger.hide(*people.ledger.claim_for_publishing([Key(PROJECT, 1, VERSION)]))
     people.answer(1, linked=False)
     assert only(people).exposure is Exposure.BLIND
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -146,6 +146,16 @@ def test_write_back_that_crashes_again_and_again_is_given_up_with_its_reason(des
         assert desk.told() == (State.JUDGED, "crashed")
     reconcile(desk, Redis([dropped(REPUBLISH, Drop.CRASHED, 1, 1, VERSION)]))
     assert desk.told() == (State.FAILED, "crashed")
+
+
+@pytest.mark.parametrize(("holder", "reason"), [(PUBLISHER, ""), ("publisher-0", "crashed")])
+def test_a_crashed_job_ends_the_lease_of_its_own_publisher_only(desk: Desk, holder: str, reason: str) -> None:
+    desk.ledger.record(judged())
+    desk.ledger.claim_for_publishing([key()], holder)
+    crashed = replace(dropped(REPUBLISH, Drop.CRASHED, 1, 1, VERSION), worker="publisher-0")
+    reconcile(desk, Redis([crashed], workers={PUBLISHER, "publisher-0"}))
+    assert desk.told() == (State.JUDGED, reason)
+    assert desk.ledger.holders() == ({holder} if reason == "" else set())
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_what_waits_for_write_back_is_counted_with_its_age(tmp_path: Path) -> No
         ledger.record(Outcome(Order(pair, VERSION), judgement=replace(judged(ASK, DECIDE), model_version=VERSION)))
         clock.now += MINUTE
     assert waiting() == (3, 180)
-    ledger.hide(Key(1, 2, VERSION))
+    ledger.hide(*ledger.claim_for_publishing([Key(1, 2, VERSION)]))
     assert waiting() == (2, 120)
     ledger.close()
 

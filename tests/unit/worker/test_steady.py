@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import types
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
+from rq.executions import Execution
 from rq.webhook import Webhook
 
 from backend.queue import Drop, Rescue
@@ -46,12 +48,14 @@ def worker_of(queue: WorkQueue, error: Exception | None = None) -> SteadyWorker:
     return SteadyWorker(queue.publishing, {"republish": handle}, maintenance_interval_s=1, name="worker-1")
 
 
-def taken(queue: WorkQueue, worker: SteadyWorker, fields: Mapping[str, str] | None = None) -> tuple[Job, Queue]:
+def taken(
+    queue: WorkQueue, worker: SteadyWorker, fields: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Job, Queue]:
     """A job that the worker has just taken, with these fields in its record."""
     queue.republish([ROW])
     [identity] = queue.publishing.get_job_ids()
-    if fields:
-        queue.connection.hset(queue.publishing.job_class.key_for(identity), mapping=dict(fields))
+    for name, value in fields.items():
+        queue.connection.hset(queue.publishing.job_class.key_for(identity), name, value)
     found = worker.dequeue_job_and_maintain_ttl(1)
     assert found is not None
     return found
@@ -78,7 +82,7 @@ def test_a_job_calls_nothing_that_its_record_names(
 def test_a_lost_job_calls_nothing_that_its_record_names(redis_queue: WorkQueue, called: list[str]) -> None:
     worker = worker_of(redis_queue)
     job = running(redis_queue, worker, record())
-    redis_queue.connection.delete(execution_key(redis_queue, job))
+    redis_queue.connection.delete(execution_of(redis_queue, job).key)
     assert [one.drop for one in Rescue(redis_queue).dropped()] == [Drop.ABANDONED]
     assert called == []
 
@@ -93,7 +97,7 @@ def test_a_job_stuck_on_its_way_calls_nothing_that_its_record_names(redis_queue:
     assert called == []
 
 
-def running(queue: WorkQueue, worker: SteadyWorker, fields: Mapping[str, str] | None = None) -> Job:
+def running(queue: WorkQueue, worker: SteadyWorker, fields: Mapping[str, str] = MappingProxyType({})) -> Job:
     """A job that the worker has begun."""
     job, _ = taken(queue, worker, fields)
     worker.prepare_execution(job)
@@ -101,17 +105,17 @@ def running(queue: WorkQueue, worker: SteadyWorker, fields: Mapping[str, str] | 
     return job
 
 
-def execution_key(queue: WorkQueue, job: Job) -> str:
-    """What Redis lets expire when the worker beats no more."""
-    [key] = queue.connection.keys(f"rq:execution:{job.id}:*")
-    return key.decode()
+def execution_of(queue: WorkQueue, job: Job) -> Execution:
+    """The job's run, whose key Redis lets expire when the worker beats no more."""
+    [(identity, name)] = queue.publishing.started_job_registry.get_job_and_execution_ids(cleanup=False)
+    assert identity == job.id
+    return Execution(name, identity, queue.connection)
 
 
-def tell(queue: WorkQueue, time: float) -> None:
+def tell(queue: WorkQueue, job: Job, time: float) -> None:
     """Have the running job's worker write times of a clock that is wrong."""
-    registry = queue.publishing.started_job_registry
-    for entry in queue.connection.zrange(registry.key, 0, -1):
-        queue.connection.zadd(registry.key, {entry: time}, xx=True)
+    run = execution_of(queue, job)
+    queue.connection.zadd(queue.publishing.started_job_registry.key, {run.composite_key: time}, xx=True)
 
 
 def test_a_job_lives_as_long_as_redis_keeps_its_execution_whatever_clock_its_worker_has(
@@ -119,22 +123,22 @@ def test_a_job_lives_as_long_as_redis_keeps_its_execution_whatever_clock_its_wor
 ) -> None:
     worker = worker_of(redis_queue)
     job = running(redis_queue, worker)
-    tell(redis_queue, LONG_AGO)
-    worker_of(redis_queue).run_maintenance_tasks()
+    tell(redis_queue, job, LONG_AGO)
+    worker_of(redis_queue).clean_registries()
     assert list(Rescue(redis_queue).dropped()) == []
     assert redis_queue.counts().publishing == 1
     assert len(Rescue(redis_queue).live().publishing) == 1
-    assert 0 < redis_queue.connection.ttl(execution_key(redis_queue, job)) <= SteadyWorker.beat_ttl_s
+    assert 0 < redis_queue.connection.ttl(execution_of(redis_queue, job).key) <= SteadyWorker.beat_ttl_s
 
 
 @pytest.mark.parametrize("time", [LONG_AGO, FAR_AHEAD])
 def test_a_job_without_its_execution_is_lost_whatever_clock_its_worker_had(redis_queue: WorkQueue, time: float) -> None:
     job = running(redis_queue, worker_of(redis_queue))
-    tell(redis_queue, time)
-    redis_queue.connection.delete(execution_key(redis_queue, job))
+    tell(redis_queue, job, time)
+    redis_queue.connection.delete(execution_of(redis_queue, job).key)
     rescue = Rescue(redis_queue)
     [lost] = rescue.dropped()
-    assert (lost.id, lost.drop) == (job.id, Drop.ABANDONED)
+    assert (lost.id, lost.drop, lost.worker) == (job.id, Drop.ABANDONED, "worker-1")
     assert redis_queue.counts().publishing == 0
     rescue.settle(lost)
     assert list(rescue.dropped()) == []
@@ -143,14 +147,9 @@ def test_a_job_without_its_execution_is_lost_whatever_clock_its_worker_had(redis
 
 def test_a_settled_job_leaves_no_run_behind_whatever_clock_its_worker_had(redis_queue: WorkQueue) -> None:
     job = running(redis_queue, worker_of(redis_queue))
-    registry = redis_queue.publishing.started_job_registry
-    redis_queue.connection.zadd(f"rq:executions:{job.id}", dict.fromkeys(_executions(redis_queue, job), LONG_AGO))
+    redis_queue.connection.zadd(job.execution_registry.key, {execution_of(redis_queue, job).id: LONG_AGO}, xx=True)
     rescue = Rescue(redis_queue)
     redis_queue.publishing.failed_job_registry.add(job, 60)
     [failed] = rescue.dropped()
     rescue.settle(failed)
-    assert registry.get_job_ids(cleanup=False) == []
-
-
-def _executions(queue: WorkQueue, job: Job) -> list[bytes]:
-    return queue.connection.zrange(f"rq:executions:{job.id}", 0, -1)
+    assert redis_queue.publishing.started_job_registry.get_job_ids(cleanup=False) == []
