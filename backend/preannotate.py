@@ -46,7 +46,8 @@ class Taken:
 class Standing:
     """How far a project is under one model version; `blind` of the judged are never shown, `rate` is per second.
 
-    While it is `paused`, nothing new is begun; `automatic` says that new tasks are taken in by themselves.
+    `delays` are tasks that failed too, but are tried again by themselves. While it is `paused`, nothing new is begun;
+    `automatic` says that new tasks are taken in by themselves.
     """
 
     project: int
@@ -56,6 +57,7 @@ class Standing:
     blind: int
     rate: float
     failures: tuple[FailureGroup, ...]
+    delays: tuple[FailureGroup, ...] = ()
     paused: bool = False
     automatic: bool = False
 
@@ -158,6 +160,7 @@ def _standing(ledger: Ledger, project: int, version: str, counts: VersionCounts 
         blind=counts.blind if counts else 0,
         rate=ledger.rate(project),
         failures=tuple(ledger.failures(project, version)),
+        delays=tuple(ledger.delays(project, version)),
         paused=paused.covers(project),
         automatic=ledger.is_automatic(project),
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from backend.ledger import FailureGroup
     from backend.preannotate import Standing, Taken
 
 EVERY_S = 1.0  # counting a hundred thousand rows after each batch would cost more than taking the batch in
@@ -68,7 +69,8 @@ def watching(console: Console) -> Iterator[View]:
 def sentence(now: Standing) -> str:
     """Every count, the speed, and how long it still takes, in one line."""
     counts = ", ".join(f"{now.states[state]} {state}" for state in State)
-    return f"{counts}; {'paused' if now.paused else pace(now)}"
+    delays = ", ".join(f"{group.count} tried again ({group.reason})" for group in now.delays)
+    return "; ".join(part for part in (counts, delays, "paused" if now.paused else pace(now)) if part)
 
 
 def pace(now: Standing) -> str:
@@ -100,14 +102,16 @@ def report(found: Sequence[Standing]) -> Iterator[RenderableType]:
         if one.blind:
             yield Text(f"  {one.blind} of the judged are in the blind slice, which is never shown.")
         if one.failures:
-            yield _failures(one)
+            yield _groups("failed because", one.failures)
+        if one.delays:
+            yield _groups("tried again after", one.delays)
 
 
-def _failures(one: Standing) -> Table:
+def _groups(because: str, groups: Sequence[FailureGroup]) -> Table:
     table = Table(box=SIMPLE_HEAD)
-    for heading in ("failed because", "tasks", "the latest", "for example tasks"):
+    for heading in (because, "tasks", "the latest", "for example tasks"):
         table.add_column(heading, overflow="fold")
-    for group in one.failures:
+    for group in groups:
         sample = ", ".join(map(str, group.tasks[:EXAMPLES]))
         table.add_row(group.reason, str(group.count), Text(group.message[:WIDEST_MESSAGE]), sample)
     return table

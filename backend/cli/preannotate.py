@@ -13,6 +13,7 @@ from backend.bootstrap import connect_label_studio, open_ledger
 from backend.cli.arguments import FIRST_PROJECT, AsJson, Project
 from backend.cli.exits import ExitCode
 from backend.errors import NoMatchError, QueueError, SettingsError, VRThinkerError
+from backend.queue.names import JUDGE, PUBLISH
 from backend.settings import load_settings
 from backend.version import model_version
 
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from backend.cli.live import View
     from backend.preannotate import Standing, Taken
     from backend.queue import WorkQueue
     from backend.settings import Settings
 
 POLL_S = 1.0
+SPEAK_S = 30.0
+NO_PUBLISHER = "No publisher is alive, so nothing gets to Label Studio: start vrthinker publisher."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -71,6 +75,7 @@ def preannotate(
     """  # noqa: D301  # \b keeps the help's line breaks
     from rich.console import Console
 
+    from backend.cli.live import watching
     from backend.label_studio.selection import parse_selection
     from backend.preannotate import standing, take_in
     from backend.queue import WorkQueue
@@ -79,9 +84,12 @@ def preannotate(
     version, selection = model_version(settings), parse_selection(filters or ())
     client, queue, ledger = connect_label_studio(settings), WorkQueue.connect(settings), open_ledger(settings)
     try:
-        _warn_about_workers(console, queue, version)
+        said = _warn(console, _lacking(queue, version))
         batches = take_in(client, ledger, queue, version, project, selection=selection, limit=limit, priority=priority)
-        taken = _run(console, batches, lambda: standing(ledger, project, version), wait=wait)
+        with watching(console) as view:
+            taken = _take(console, view, batches, lambda: standing(ledger, project, version))
+            if wait:
+                _wait(console, view, lambda: standing(ledger, project, version), lambda: _lacking(queue, version), said)
         now = standing(ledger, project, version)
     except KeyboardInterrupt:
         _say(console, f"Stopped watching; what is queued goes on. Look: vrthinker status {project}")
@@ -104,34 +112,64 @@ def preannotate(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _run(console: Console, batches: Iterable[Taken], look: Callable[[], Standing], *, wait: bool) -> Taken:
-    """Take in, then perhaps watch; what was taken in."""
-    from backend.cli.live import watching
+def _take(console: Console, view: View, batches: Iterable[Taken], look: Callable[[], Standing]) -> Taken:
+    """Take in; what was taken in."""
     from backend.preannotate import Taken
 
     taken = Taken()
-    with watching(console) as view:
-        for taken in batches:
-            view.took(taken)
-            view.show_sometimes(look)
-        while wait:
-            now = look()
-            view.show(now)
-            if now.settled:
-                break
-            time.sleep(POLL_S)
+    for taken in batches:
+        view.took(taken)
+        view.show_sometimes(look)
     rejected = ", ".join(f"{count} {reason}" for reason, count in taken.rejected.items()) or "none"
     again = f", {taken.published_again} of them published again" if taken.published_again else ""
     _say(console, f"Queued {taken.new} new tasks; {taken.known} were known already{again}; rejected: {rejected}.")
     return taken
 
 
-def _warn_about_workers(console: Console, queue: WorkQueue, version: str) -> None:
-    judges = [worker for worker in queue.workers() if worker.role == "judge"]
+def _wait(
+    console: Console, view: View, look: Callable[[], Standing], lacking: Callable[[], list[str]], said: frozenset[str]
+) -> None:
+    """Watch until all is settled; now and then say who is missing, and where no line can move, how far all is."""
+    from backend.cli.live import sentence
+
+    spoken = time.monotonic()
+    while not (now := look()).settled:
+        view.show(now)
+        if time.monotonic() - spoken > SPEAK_S:
+            spoken = time.monotonic()
+            try:
+                said = _warn(console, lacking(), said)
+            except QueueError as error:
+                said = _warn(console, [str(error)], said)
+            if not console.is_terminal:
+                _say(console, sentence(now))
+        time.sleep(POLL_S)
+    view.show(now)
+
+
+def _warn(console: Console, sentences: list[str], said: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Say what was not said before; what was said by now and still holds."""
+    for one in sentences:
+        if one not in said:
+            _say(console, one)
+    return frozenset(sentences)
+
+
+def _lacking(queue: WorkQueue, version: str) -> list[str]:
+    """Which processes are missing for predictions of this version, and what to do.
+
+    Raises:
+        QueueError: Redis cannot be used.
+    """
+    alive, found = queue.workers(), []
+    judges = [worker for worker in alive if worker.role == JUDGE]
     if not any(worker.model_version == version for worker in judges):
         others = ", ".join(sorted({worker.model_version for worker in judges}))
         who = f", only of {others}" if others else ""
-        _say(console, f"No worker of version {version} is alive{who}: start vrthinker worker with these settings.")
+        found.append(f"No worker of version {version} is alive{who}: start vrthinker worker with these settings.")
+    if not any(worker.role == PUBLISH for worker in alive):
+        found.append(NO_PUBLISHER)
+    return found
 
 
 def status(
@@ -171,16 +209,19 @@ def status(
 
 
 def _warn_about_orders(settings: Settings) -> None:
-    """Say which model versions tasks of any project wait for in vain; the counts above need no Redis, and stand."""
+    """Say what is waited for in vain; the counts above need no Redis, and stand."""
     from rich.console import Console
 
     from backend.queue import WorkQueue
 
     console, queue = Console(stderr=True), WorkQueue.connect(settings)
     try:
-        for version, count in queue.counts().without_worker(queue.workers()).items():
+        alive = queue.workers()
+        for version, count in queue.counts().without_worker(alive).items():
             what = f"{count} tasks wait for version {version}, and no worker of it is alive"
             _say(console, f"{what}: start vrthinker worker with its settings, or vrthinker cancel PROJECT.")
+        if not any(worker.role == PUBLISH for worker in alive):
+            _say(console, NO_PUBLISHER)
     except QueueError as error:
         _say(console, f"Whether workers are alive is not known. {error}")
     finally:

@@ -94,8 +94,7 @@ def init(
 
     if project is not None and title:
         raise SettingsError("--project and --title both name a project: give one of them.")
-    if import_file is not None and not import_file.is_file():
-        raise SettingsError(f"--import: there is no file {import_file}.")
+    _check(import_file, backend_url)
     settings, title = load_settings(), title or TITLE
     client = connect_label_studio(settings)
     try:
@@ -113,6 +112,22 @@ def init(
     _show_connected(connected, settings, told, as_json=as_json)
     if told is not None and told.checked.bad:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _check(import_file: Path | None, backend_url: str) -> None:
+    """What is wrong on the command line is said before anything is made.
+
+    Raises:
+        SettingsError: something is.
+    """
+    from backend.label_studio.pairs import read_rows
+
+    if backend_url and not backend_url.startswith(("http://", "https://")):
+        raise SettingsError(f"--backend-url is {backend_url!r}. Write an address as http://{backend_url}.")
+    if import_file is not None:
+        if not import_file.is_file():
+            raise SettingsError(f"--import: there is no file {import_file}.")
+        next(read_rows(import_file), None)
 
 
 def _target(

@@ -10,7 +10,7 @@ import typer
 
 from backend.bootstrap import open_ledger
 from backend.cli.arguments import FIRST_PROJECT, AsJson, Project
-from backend.errors import QueueError, SettingsError
+from backend.errors import QueueError, SettingsError, reasons_of
 from backend.settings import load_settings
 from backend.version import model_version
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backend.jobs.steering import Steering
+    from backend.ledger import Ledger
 
 OneOrAll = Annotated[
     int | None, typer.Argument(metavar="PROJECT", min=FIRST_PROJECT, help="The project's id. Default: every project.")
@@ -31,8 +32,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextmanager
-def _steering() -> Iterator[Steering]:
-    """The ledger and the queue that the settings name; what the ledger has when Redis fails is said."""
+def _steering(project: int | None) -> Iterator[Steering]:
+    """The ledger and the queue that the settings name; what the ledger has when Redis fails is said.
+
+    Raises:
+        SettingsError: the ledger knows no such project.
+    """
     from backend.jobs.reconciling import Reconciling
     from backend.jobs.steering import Steering
     from backend.queue import WorkQueue
@@ -40,6 +45,8 @@ def _steering() -> Iterator[Steering]:
     settings = load_settings()
     queue, ledger = WorkQueue.connect(settings), open_ledger(settings)
     try:
+        if project is not None:
+            _check_known(ledger, project)
         yield Steering(ledger, queue, Reconciling(ledger, queue).run)
     except QueueError:
         typer.echo("The ledger has it, so it is in force; the publisher does the rest when Redis is back.", err=True)
@@ -47,6 +54,15 @@ def _steering() -> Iterator[Steering]:
     finally:
         ledger.close()
         queue.connection.close()
+
+
+def _check_known(ledger: Ledger, project: int) -> None:
+    """A number mistyped must not look as if all was well."""
+    entered = {one.project for one in ledger.versions()} | ledger.paused().projects
+    known = sorted(entered | {one.id for one in ledger.projects()})
+    if project not in known:
+        which = f"It knows {', '.join(map(str, known))}." if known else "It knows none yet."
+        raise SettingsError(f"The ledger in {ledger.place} knows no project {project}. {which}")
 
 
 def retry(
@@ -73,8 +89,11 @@ def retry(
     """  # noqa: D301  # \b keeps the help's line breaks
     if failed and reason:
         raise SettingsError("--failed means all failed tasks, --reason only some of them. Give one of the two.")
+    if unknown := sorted({*(reason or ())} - reasons_of()):
+        known = ", ".join(sorted(reasons_of()))
+        raise SettingsError(f"--reason is {unknown[0]!r}, for which no task fails. The reasons are {known}.")
     version = model_version(load_settings())
-    with _steering() as steering:
+    with _steering(project) as steering:
         again = steering.retry(project, version, tuple(reason or ()))
     if as_json:
         typer.echo(json.dumps({"project": project, "model_version": version, "retried": again}))
@@ -97,7 +116,7 @@ def pause(project: OneOrAll = None, *, as_json: AsJson = False) -> None:
     Exit codes: 0 paused, 1 the ledger or Redis cannot be used (without Redis it is in force all the same),
     2 a wrong option or setting.
     """  # noqa: D301  # \b keeps the help's line breaks
-    with _steering() as steering:
+    with _steering(project) as steering:
         waiting = steering.pause(project)
     if as_json:
         typer.echo(json.dumps({"project": project, "paused": True, "taken_off_the_queue": waiting}))
@@ -120,7 +139,7 @@ def resume(project: OneOrAll = None, *, as_json: AsJson = False) -> None:
     Exit codes: 0 done, 1 the ledger or Redis cannot be used (without Redis it is in force all the same),
     2 a wrong option or setting.
     """  # noqa: D301  # \b keeps the help's line breaks
-    with _steering() as steering:
+    with _steering(project) as steering:
         goes_on = steering.resume(project)
         paused = steering.ledger.paused()
     if as_json:
@@ -147,7 +166,7 @@ def cancel(project: Project, *, as_json: AsJson = False) -> None:
     Exit codes: 0 done, 1 the ledger or Redis cannot be used (without Redis it is in force all the same),
     2 a wrong option or setting.
     """  # noqa: D301  # \b keeps the help's line breaks
-    with _steering() as steering:
+    with _steering(project) as steering:
         cancelled = steering.cancel(project)
     if as_json:
         typer.echo(json.dumps({"project": project, "cancelled": cancelled}))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, or_, select
 
 from backend.ledger.database import Database
 from backend.ledger.records import Effort, FailureGroup, State, VersionCounts
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection, TextClause
 
 RATE_WINDOW = timedelta(minutes=5)
 SAMPLE = 20  # task ids shown per reason
@@ -55,17 +55,15 @@ class Summary(Database):
 
     def failures(self, project: int, model_version: str | None = None) -> list[FailureGroup]:
         """Failed tasks by reason, the most frequent first."""
-        mine = work.c.project == project
-        if model_version is not None:
-            mine = and_(mine, work.c.model_version == model_version)
-        total = func.count().label("rows")
-        statement = select(work.c.reason, total).where(mine, IS_FAILED).group_by(work.c.reason).order_by(total.desc())
         with self._read() as db:
-            groups = db.execute(statement).all()
-            return [
-                FailureGroup(row.reason, row.rows, *_sample(db, and_(mine, work.c.reason == row.reason)))
-                for row in groups
-            ]
+            return _grouped(db, _of(project, model_version), work.c.state == State.FAILED, IS_FAILED)
+
+    def delays(self, project: int, model_version: str | None = None) -> list[FailureGroup]:
+        """Tasks that failed and are tried again by themselves, to be judged or to be written back; the same."""
+        waiting = or_(work.c.state == State.QUEUED, and_(work.c.state == State.JUDGED, work.c.shown))
+        delayed = and_(waiting, work.c.reason > "")
+        with self._read() as db:
+            return _grouped(db, _of(project, model_version), delayed, delayed)
 
     def rate(self, project: int) -> float:
         """Judgements per second over the last five minutes, or since the first of them."""
@@ -99,12 +97,29 @@ class Summary(Database):
             return [(published - judged).total_seconds() for judged, published in db.execute(statement)]
 
 
-def _sample(db: Connection, group: ColumnElement[bool]) -> tuple[str, list[int]]:
-    """The newest message of a group of failures, and its first few tasks."""
-    # Two ways to say the same, for two indexes: one has the newest first, the other the tasks in their order.
-    latest = select(work.c.message).where(group, work.c.state == State.FAILED).order_by(work.c.updated_at.desc())
-    first = select(work.c.task).where(group, IS_FAILED).order_by(work.c.task)
-    return db.scalar(latest.limit(1)) or "", list(db.scalars(first.limit(SAMPLE)))
+def _of(project: int, model_version: str | None) -> ColumnElement[bool]:
+    mine = work.c.project == project
+    return mine if model_version is None else and_(mine, work.c.model_version == model_version)
+
+
+def _grouped(
+    db: Connection, mine: ColumnElement[bool], which: ColumnElement[bool], the_same: ColumnElement[bool] | TextClause
+) -> list[FailureGroup]:
+    """Rows by reason, the most frequent first, each with its newest message and its first few tasks.
+
+    `which` and `the_same` say the same in two ways, for two indexes: one has the newest first, the other the tasks in
+    their order.
+    """
+    total = func.count().label("rows")
+    statement = select(work.c.reason, total).where(mine, the_same).group_by(work.c.reason).order_by(total.desc())
+    found = []
+    for reason, rows in db.execute(statement).all():
+        group = and_(mine, work.c.reason == reason)
+        latest = select(work.c.message).where(group, which).order_by(work.c.updated_at.desc())
+        first = select(work.c.task).where(group, the_same).order_by(work.c.task)
+        tasks = list(db.scalars(first.limit(SAMPLE)))
+        found.append(FailureGroup(reason, rows, db.scalar(latest.limit(1)) or "", tasks))
+    return found
 
 
 def _effort(body: Mapping[str, Any]) -> Effort:

@@ -32,12 +32,13 @@ REFRESH_S = 3  # with the second after which answers are compared, and the page'
 
 @dataclass(frozen=True, slots=True)
 class VersionView:
-    """One model version of a project: its counts, its failures, and what people answered so far."""
+    """One model version of a project: its counts, what failed and what is tried again, and what people answered."""
 
     model_version: str
     states: Mapping[State, int]
     blind: int
     failures: Sequence[FailureGroup]
+    delays: Sequence[FailureGroup]
     agreement: Sequence[AgreementView]
     calibration: Fit | None
 
@@ -171,8 +172,9 @@ class StatusPage:
     def _version(self, counts: VersionCounts, agreement: Sequence[Agreement]) -> VersionView:
         place = (counts.project, counts.model_version)
         answers = [AgreementView(one) for one in agreement if (one.project, one.model_version) == place]
-        failures, calibration = self._ledger.failures(*place), self._ledger.calibration(*place)
-        return VersionView(counts.model_version, counts.states, counts.blind, failures, answers, calibration)
+        failures, delays = self._ledger.failures(*place), self._ledger.delays(*place)
+        calibration = self._ledger.calibration(*place)
+        return VersionView(counts.model_version, counts.states, counts.blind, failures, delays, answers, calibration)
 
     def _workers(self, notices: list[str]) -> tuple[QueueCounts | None, Sequence[WorkerInfo]]:
         try:

@@ -22,7 +22,7 @@ from backend.errors import (
     SettingsError,
 )
 from backend.label_studio.shipped import shipped_config
-from backend.ledger import Automatic, Ledger, State
+from backend.ledger import Automatic, Key, Ledger, Project, State
 from backend.settings import Settings
 from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Verdict
 from backend.version import model_version
@@ -175,7 +175,13 @@ def test_init_refuses_a_project_that_cannot_be_judged_before_it_changes_anything
 
 @pytest.mark.usefixtures("settings", "fake")
 @pytest.mark.parametrize(
-    "arguments", [("--project", "1", "--title", "Pairs"), ("--project", "1", "--config", "nowhere.xml")]
+    "arguments",
+    [
+        ("--project", "1", "--title", "Pairs"),
+        ("--project", "1", "--config", "nowhere.xml"),
+        ("--project", "1", "--backend-url", "web:9090"),
+        ("--project", "1", "--import", __file__),
+    ],
 )
 def test_init_says_which_option_is_wrong(arguments: tuple[str, ...]) -> None:
     error = run("init", *arguments).exception
@@ -193,6 +199,8 @@ def test_preannotate_queues_a_project_once(settings: Settings, ledger: Ledger) -
     first, second = run("preannotate", "1"), run("preannotate", "1", "--json")
     assert "Queued 3 new tasks; 0 were known already; rejected: none." in first.stderr
     assert "No worker of version" in first.stderr
+    assert "No publisher is alive" in first.stderr
+    assert "No publisher is alive" in run("status").stderr
     assert "Queued 0 new tasks; 3 were known already" in second.stderr
     [one] = told(second)
     assert one["states"]["queued"] == 3
@@ -226,6 +234,34 @@ def test_waiting_ends_with_the_work_and_tells_of_failures(
     ledger.record(outcome(settings, 1, failed=failed))
     ledger.skip(1, [] if failed else [1], "gone", "deleted")
     assert run("preannotate", "1", "--wait", "--json").exit_code == code
+
+
+def test_waiting_tells_what_was_queued_at_once_and_goes_on_telling_where_no_line_can_move(
+    settings: Settings, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter(range(9))
+    error = LabelStudioUnauthorizedError("Check LABEL_STUDIO_API_KEY.")
+
+    def sleep(_seconds: float) -> None:
+        look = next(looks)
+        if look == 1:
+            for task in (1, 2, 3):
+                ledger.record(outcome(settings, task))
+            mine = Key(1, 1, model_version(settings))
+            ledger.postpone(ledger.claim_for_publishing([mine], "publisher-1"), error)
+        if look == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("backend.cli.preannotate.time.sleep", sleep)
+    monkeypatch.setattr("backend.cli.preannotate.SPEAK_S", 0.0)
+    said = run("preannotate", "1", "--wait").stderr
+    assert said.index("Queued 3 new tasks") < said.index("3 queued, 0 judged, 0 published")
+    assert "0 queued, 3 judged, 0 published, 0 failed, 0 skipped; 1 tried again (label_studio_unauthorized)" in said
+    assert said.count("No publisher is alive") == 1
+    shown = run("status", "1").stdout
+    assert "tried again after" in shown
+    assert "LABEL_STUDIO_API_KEY." in shown
+    assert told(run("status", "1", "--json"))[0]["delays"][0]["reason"] == "label_studio_unauthorized"
 
 
 @pytest.mark.usefixtures("settings")
@@ -316,12 +352,31 @@ def test_there_is_no_project_0(ledger: Ledger, command: str) -> None:
 
 
 def test_a_pause_without_redis_says_that_it_is_in_force(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.remember_project(Project(1, "Pairs", CONFIG))
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port(0)}/0")
     result = run("pause", "1")
     assert isinstance(result.exception, QueueError)
     assert ".." not in str(result.exception)
     assert "The ledger has it, so it is in force" in result.stderr
     assert ledger.paused().projects == {1}
+
+
+@pytest.mark.parametrize("command", ["retry", "pause", "resume", "cancel"])
+def test_a_number_mistyped_does_not_look_as_if_all_was_well(ledger: Ledger, command: str) -> None:
+    assert "knows no project 77. It knows none yet." in str(run(command, "77").exception)
+    ledger.remember_project(Project(7, "Pairs", CONFIG))
+    error = run(command, "77").exception
+    assert isinstance(error, SettingsError)
+    assert "knows no project 77. It knows 7." in str(error)
+    assert not ledger.paused().projects
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_reason_mistyped_is_told_with_those_that_there_are() -> None:
+    error = run("retry", "1", "--reason", "media_unavailble").exception
+    assert isinstance(error, SettingsError)
+    assert "'media_unavailble'" in str(error)
+    assert "media_unavailable" in str(error)
 
 
 def test_cancel_gives_up_what_waits(settings: Settings, ledger: Ledger) -> None:

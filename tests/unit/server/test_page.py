@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backend.agreement.calibration import Calibration, Fit
+from backend.errors import LabelStudioUnauthorizedError
 from backend.jobs.comparing import Comparing
-from backend.ledger import Annotation, Ledger, Project
+from backend.ledger import Annotation, Key, Ledger, Project
 from backend.types import Dimension, Judgement, PairwiseTask, Preference, StopCondition, Verdict
 from backend.wire import Order, Outcome
+from tests.unit.label_studio.judgements import judged
 from tests.unit.requests import CONFIG, FakeQueue, live_worker, payload, task
 
 if TYPE_CHECKING:
@@ -33,6 +35,20 @@ def test_it_shows_states_failures_and_links_to_the_tasks(client: FlaskClient) ->
     assert "<dt>failed</dt><dd>2</dd>" in page
     assert "task_data" in page
     assert 'href="http://127.0.0.1:8080/projects/1/data?task=3"' in page
+
+
+def test_it_shows_why_write_back_is_held_up(client: FlaskClient, ledger: Ledger, version: str) -> None:
+    client.post("/setup", json=payload("setup"))
+    client.post("/predict", json={**payload("predict"), "tasks": [task(1)]})
+    assert "Tried again by themselves" not in client.get("/").text
+    mine = Key(1, 1, version)
+    [order] = ledger.orders([mine])
+    ledger.record(Outcome(order, judged()))
+    ledger.postpone(ledger.claim_for_publishing([mine]), LabelStudioUnauthorizedError("Check LABEL_STUDIO_API_KEY."))
+    page = client.get("/").text
+    assert "Tried again by themselves" in page
+    assert "<td>label_studio_unauthorized</td>" in page
+    assert "Check LABEL_STUDIO_API_KEY." in page
 
 
 def test_its_links_use_the_address_that_browsers_reach(make_app: Callable[..., Flask]) -> None:
