@@ -26,10 +26,13 @@ VALIDATION_SHARE = 0.1
 
 
 class Exposure(StrEnum):
-    """Whether the person had seen the model's answer. Agreement of the three means different things: never mix them."""
+    """Whether the person had seen the model's answer. Agreement of the three means different things: never mix them.
+
+    A report says the same of the same answer, with `unlinked` for `unknown`.
+    """
 
     SHOWN = "shown"  # Label Studio says that the answer was made from this very prediction
-    BLIND = "blind"  # the judgement was never shown to anybody
+    BLIND = "blind"  # no judgement of the task was shown before the answer
     UNKNOWN = "unknown"  # it may have been on the screen, but the answer was not made from it
 
 
@@ -59,7 +62,8 @@ class Opinion:
 class Record:
     """One task x annotator. `annotator` is a pseudonym unless names were asked for.
 
-    `exact` says that the person was given just this judgement; `shown` is False in the blind slice. `problems` are
+    `exact` says that the person was given just this judgement; `shown` is False in the blind slice, and where the
+    labeling config hides what the model thinks and nobody can have seen it all the same. `problems` are
     labels that mean nothing in the project's labeling config, and whatever else keeps the record from being used.
     """
 
@@ -136,7 +140,7 @@ def record_of(answered: Answered, layout: Layout, annotator: str) -> Record | No
             for dimension in Dimension
         },
         exact=answered.exact,
-        shown=answered.shown,
+        shown=answered.may_have_seen(blind=layout.blind),
         split=split_of(task.prompt),
         lead_time=annotation.lead_time,
         created_at=annotation.created_at,

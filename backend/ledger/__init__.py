@@ -1,6 +1,6 @@
 """The durable record of what was asked, judged, published and answered by people."""
 
-from backend.ledger.changes import same_data
+from backend.ledger.changes import data_at, same_data
 from backend.ledger.ledger import Ledger
 from backend.ledger.records import (
     Agreement,
@@ -45,5 +45,6 @@ __all__ = [
     "State",
     "Sync",
     "VersionCounts",
+    "data_at",
     "same_data",
 ]

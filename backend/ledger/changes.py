@@ -67,6 +67,18 @@ def changes_of(db: Connection, project: int, tasks: Sequence[int] | None = None)
     return found
 
 
-def same_data(annotation: Annotation, entered_at: datetime, changes: Sequence[datetime]) -> bool:
-    """Whether no change lies between an answer and the entry of a row: both are of the same videos and prompt."""
-    return bisect_right(changes, annotation.updated_at) == bisect_right(changes, entered_at)
+def same_data(
+    annotation: Annotation, entered_at: datetime, changes: Sequence[datetime], *, linked: bool = False
+) -> bool:
+    """Whether no change lies between an answer and the entry of a row: both are of the same videos and prompt.
+
+    An answer that is `linked`, begun with the row's own prediction, is no older than the row, whatever Label Studio's
+    clock says; but it may have been changed after the task was.
+    """
+    answered_at = max(annotation.updated_at, entered_at) if linked else annotation.updated_at
+    return data_at(answered_at, changes) == data_at(entered_at, changes)
+
+
+def data_at(moment: datetime, changes: Sequence[datetime]) -> int:
+    """Which of its videos and prompts a task had at a moment, counted from 0."""
+    return bisect_right(changes, moment)

@@ -216,7 +216,8 @@ class Answered:
     """A person's answer and the judgement beside it; all of `key`, `task`, `judgement` are None where there is none.
 
     `exact` says that it is the very prediction the person was given, `shown` that this or another version's may have
-    been seen, `other_data` that there are judgements, but of other videos or another prompt than the person answered.
+    been seen or is to be shown, `seen` only the first of these, `other_data` that there are judgements, but of other
+    videos or another prompt than the person answered.
     """
 
     annotation: Annotation
@@ -226,6 +227,11 @@ class Answered:
     shown: bool
     exact: bool
     other_data: bool = False
+    seen: bool = False
+
+    def may_have_seen(self, *, blind: bool) -> bool:
+        """Whether the person may have seen a judgement, where the labeling config hides all of them now if `blind`."""
+        return self.seen or (self.shown and not blind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ class Truth(Answers):
 
         Joined to the prediction that the annotator was given (`parent_prediction`). Without one, to the row of
         `model_version`, or where none is named to the task's first judgement; `exact` tells the two apart. Judgements
-        of other videos or another prompt than the person answered are left out: the task was changed in between. One
-        that cannot be read counts as none, with a line in the log.
+        of other videos or another prompt than the person answered last are left out, that of the very prediction too:
+        the task was changed in between. One that cannot be read counts as none, with a line in the log.
         """
         annotations = self.annotations(project, tasks)
         while chunk := list(islice(annotations, CHUNK)):
@@ -92,24 +92,24 @@ def _joined(
 ) -> Answered:
     parent = annotation.parent_prediction
     given = [row for row in rows if parent is not None and row["prediction_id"] == parent]
-    if given:
-        return _answered(annotation, given[0], exact=True, shown=True)
+    if given and same_data(annotation, given[0]["entered_at"], changes, linked=True):
+        return _answered(annotation, given[0], exact=True, shown=True, seen=True)
     others = [row for row in rows if model_version in (None, row["model_version"])]
     fitting = [row for row in others if same_data(annotation, row["entered_at"], changes)]
     if fitting:
         seen = annotation.may_have_seen(row["published_at"] for row in rows)
-        return _answered(annotation, fitting[0], exact=False, shown=seen or fitting[0]["shown"])
+        return _answered(annotation, fitting[0], exact=False, shown=seen or fitting[0]["shown"], seen=seen)
     return Answered(annotation, None, None, None, shown=False, exact=False, other_data=bool(others))
 
 
-def _answered(annotation: Annotation, row: RowMapping, *, exact: bool, shown: bool) -> Answered:
+def _answered(annotation: Annotation, row: RowMapping, *, exact: bool, shown: bool, seen: bool) -> Answered:
     key = Key(row["project"], row["task"], row["model_version"])
     try:
         judgement = from_text(Judgement, row["body"])
     except ValueError as error:
         _tell_unreadable(key, error)
         return Answered(annotation, None, None, None, shown=False, exact=False)
-    return Answered(annotation, key, task_of(row), judgement, shown=shown, exact=exact)
+    return Answered(annotation, key, task_of(row), judgement, shown=shown, exact=exact, seen=seen)
 
 
 def _tell_unreadable(key: Key, error: ValueError) -> None:

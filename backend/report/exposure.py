@@ -24,7 +24,7 @@ class Exposure(StrEnum):
 
 def fits(annotation: Annotation, judged: Judged, changes: Sequence[datetime]) -> bool:
     """Whether a version judged the videos and the prompt that the person answered."""
-    return linked(annotation, judged) or same_data(annotation, judged.entered_at, changes)
+    return same_data(annotation, judged.entered_at, changes, linked=linked(annotation, judged))
 
 
 def linked(annotation: Annotation, judged: Judged) -> bool:
@@ -33,7 +33,7 @@ def linked(annotation: Annotation, judged: Judged) -> bool:
 
 
 def exposure_of(annotation: Annotation, judged: Judged, *, blind: bool, seen: bool) -> Exposure:
-    """What a person knew of one version's judgement.
+    """What a person knew of one version's judgement; an export's records say the same, `unknown` for `unlinked`.
 
     `blind` says that the project's config hides all of them now, `seen` that some version's may have been seen all the
     same: the config or `BLIND_SHARE` were others then.

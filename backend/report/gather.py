@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from backend.export.record import prompt_digest
 from backend.label_studio.convert import read_labels
+from backend.ledger import data_at
 from backend.report.exposure import Exposure, exposure_of, exposure_to_any, fits
 from backend.report.source import source_of
 from backend.types import Dimension, Preference
@@ -64,9 +65,13 @@ def _reals() -> dict[Dimension, array[float]]:
 
 @dataclass
 class Answers:
-    """One row per answer that counts; `human` holds preferences or NONE, `created` seconds since 1970."""
+    """One row per answer that counts; `human` holds preferences or NONE, `created` seconds since 1970.
+
+    `data` tells answers apart that are to different videos or prompts of one task.
+    """
 
     task: array[int] = field(default_factory=lambda: array("q"))
+    data: array[int] = field(default_factory=lambda: array("i"))
     annotator: array[int] = field(default_factory=lambda: array("i"))
     exposure: array[int] = field(default_factory=lambda: array("b"))
     source: array[int] = field(default_factory=lambda: array("i"))
@@ -159,14 +164,15 @@ def gather(
     for answers, judged in _by_task(ledger.annotations(project), ledger.judged(project)):
         for one in _wanted(judged, wanted):
             gathered.verdicts.setdefault(one.model_version, Verdicts()).add(one)
-        fitting = {
-            answer.id: [one for one in judged if fits(answer, one, changes.get(answer.task, ()))] for answer in answers
-        }
+        changed = changes.get(answers[0].task, ()) if answers else ()
+        fitting = {answer.id: [one for one in judged if fits(answer, one, changed)] for answer in answers}
         of_others = {answer.id for answer in answers if judged and not fitting[answer.id]}
         for annotation, labels in _standing(gathered, answers, layout, wanted, of_others):
             seen = annotation.may_have_seen(one.published_at for one in judged)
             mine = fitting[annotation.id]
-            _take_in(gathered, annotation, labels, mine, _wanted(mine, wanted), blind=layout.blind, seen=seen)
+            data = data_at(annotation.updated_at, changed)
+            kept = _wanted(mine, wanted)
+            _take_in(gathered, annotation, labels, mine, kept, data=data, blind=layout.blind, seen=seen)
         before, count = count, count + len(answers)
         if before // EVERY != count // EVERY:
             told(count)
@@ -243,6 +249,7 @@ def _take_in(
     judged: list[Judged],
     kept: list[Judged],
     *,
+    data: int,
     blind: bool,
     seen: bool,
 ) -> None:
@@ -250,6 +257,7 @@ def _take_in(
     answers = gathered.answers
     row = len(answers.task)
     answers.task.append(annotation.task)
+    answers.data.append(data)
     answers.annotator.append(gathered.annotators(annotation.completed_by))
     answers.exposure.append(_number(exposure_to_any(annotation, judged, blind=blind, seen=seen)))
     answers.created.append(int(annotation.created_at.timestamp()))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def people(answers: Answers) -> list[People]:
     """One entry for each exposure that occurs: who saw a judgement agrees with it, and so with others who saw it."""
-    exposures, tasks = np.array(answers.exposure, np.int8), np.array(answers.task, np.int64)
+    exposures, asked = np.array(answers.exposure, np.int8), _asked(answers)
     found = []
     for number, exposure in enumerate(Exposure):
         mine = exposures == number
@@ -29,23 +29,30 @@ def people(answers: Answers) -> list[People]:
             People(
                 exposure,
                 int(mine.sum()),
-                {d: _alpha(tasks[mine], labels[d]) for d in Dimension},
+                {d: _alpha(asked[mine], labels[d]) for d in Dimension},
                 {d: _position(labels[d]) for d in Dimension},
             )
         )
     return found
 
 
-def _alpha(tasks: Labels, labels: Labels) -> Alpha:
+def _asked(answers: Answers) -> Labels:
+    """A number for what each answer is to: its task with the videos and the prompt that it had."""
+    tasks, data = np.array(answers.task, np.int64), np.array(answers.data, np.int64)
+    asked: Labels = tasks * (data.max(initial=0) + 1) + data
+    return asked
+
+
+def _alpha(asked: Labels, labels: Labels) -> Alpha:
     given = labels >= 0
-    values = _by_task(tasks[given], labels[given])
+    values = _by_question(asked[given], labels[given])
     several = values[values.sum(1) > 1]
     return Alpha(len(several), int(several.sum()), alpha(several))
 
 
-def _by_task(tasks: Labels, labels: Labels) -> Counts:
-    """How often each task (row) was given each label (column)."""
-    names, rows = np.unique(tasks, return_inverse=True)
+def _by_question(asked: Labels, labels: Labels) -> Counts:
+    """How often each thing that was asked (row) was given each label (column)."""
+    names, rows = np.unique(asked, return_inverse=True)
     return np.bincount(rows * 3 + labels, minlength=len(names) * 3).reshape(-1, 3)
 
 

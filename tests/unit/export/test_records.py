@@ -120,6 +120,66 @@ def test_an_answer_is_beside_the_version_that_judged_what_the_person_saw(people:
     ]
 
 
+@pytest.fixture
+def corrected(people: People) -> People:
+    """A task that a person answered from its prediction; then it was given other videos, and judged anew."""
+    now = [START]
+    people.ledger._clock = lambda: now[0]
+    people.task(1)
+    people.answer(1, {TA: VIDEO_1}, minute=5)
+    now[0] += timedelta(minutes=10)
+    people.ledger.enter([PairwiseTask(PROJECT, 1, "/new.mp4", "/b.mp4", "A plane")], OTHER)
+    return people
+
+
+def test_an_answer_from_a_prediction_that_was_changed_after_the_task_is_to_what_it_has_since(corrected: People) -> None:
+    corrected.answer(1, {TA: VIDEO_1}, user=2, minute=9)
+    corrected.answer(1, {TA: TIE}, id=1, minute=30)
+    [old], left_out = records(corrected)
+    assert (old.annotator, old.video1, old.exposure, left_out) == (
+        *("user 2", "/a.mp4", Exposure.SHOWN),
+        Counter({LeftOut.OTHER_DATA: 1}),
+    )
+    corrected.task(1, version=OTHER, videos=("/new.mp4", "/b.mp4"), prompt="A plane", published=False)
+    found, left_out = records(corrected)
+    assert not left_out
+    assert [(one.annotator, one.video1, one.model_version, one.exposure) for one in found] == [
+        ("user 1", "/new.mp4", OTHER, Exposure.UNKNOWN),
+        ("user 2", "/a.mp4", VERSION, Exposure.SHOWN),
+    ]
+
+
+def test_an_answer_is_to_the_row_it_began_with_though_label_studios_clock_is_behind(corrected: People) -> None:
+    corrected.task(1, version=OTHER, videos=("/new.mp4", "/b.mp4"), prompt="A plane", published=False)
+    corrected.ledger.mark_all_published({Key(PROJECT, 1, OTHER): 2001})
+    corrected.answer(1, {TA: TIE}, parent_prediction=2001, user=2, minute=9)
+    found, _ = records(corrected)
+    assert [(one.annotator, one.video1, one.exposure) for one in found] == [
+        ("user 1", "/a.mp4", Exposure.SHOWN),
+        ("user 2", "/new.mp4", Exposure.SHOWN),
+    ]
+
+
+def test_an_answer_from_the_prediction_of_a_row_that_was_entered_anew_is_to_its_new_videos(people: People) -> None:
+    now = [START]
+    people.ledger._clock = lambda: now[0]
+    people.task(1)
+    people.answer(1, minute=5)
+    now[0] += timedelta(minutes=10)
+    people.ledger.enter([PairwiseTask(PROJECT, 1, "/new.mp4", "/b.mp4", "A plane")], VERSION)
+    people.task(1, videos=("/new.mp4", "/b.mp4"), prompt="A plane", published=False)
+    people.ledger.mark_all_published({Key(PROJECT, 1, VERSION): 2001})
+    assert records(people) == ([], Counter({LeftOut.OTHER_DATA: 1}))
+    people.answer(1, parent_prediction=2001, user=2, minute=30)
+    people.answer(1, user=3, minute=31)  # begun with the prediction about the old videos, and pressed on
+    found, left_out = records(people)
+    assert [(one.annotator, one.video1, one.exposure) for one in found] == [
+        ("user 2", "/new.mp4", Exposure.SHOWN),
+        ("user 3", "/new.mp4", Exposure.UNKNOWN),
+    ]
+    assert left_out == Counter({LeftOut.OTHER_DATA: 1})
+
+
 def test_an_answer_by_another_program_without_a_prediction_is_no_bulk_answer(people: People) -> None:
     people.task(1)
     people.answer(1, lead_time=None, linked=False)

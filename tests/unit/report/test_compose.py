@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +22,7 @@ from backend.report.page import page_of
 from backend.report.table import csv_of
 from backend.types import Dimension, Preference
 from backend.wire import to_json
-from tests.unit.report.project import NOW, ONE, TWO, SmallProject
+from tests.unit.report.project import NOW, ONE, START, TWO, SmallProject
 
 if TYPE_CHECKING:
     pass
@@ -111,6 +112,20 @@ def test_people_agree_with_each_other_within_one_exposure(project: SmallProject)
     assert ta.estimate.value == pytest.approx(0.444, abs=0.0005)
     assert people.alpha[Dimension.VQ].tasks == 2, "a missing label pairs with nothing"
     assert (people.position[TA].count, people.position[TA].of) == (4, 7)
+
+
+def test_people_who_answered_different_videos_of_one_task_are_no_pair(project: SmallProject) -> None:
+    project.judged(1, "1111", ONE)
+    for person in (1, 2):
+        project.answered(1, "1111", person=person)
+    project.ledger._clock = lambda: START + timedelta(days=1)
+    project.judged(1, "2222", TWO, video="/others/{}.mp4")
+    for person in (3, 4):
+        project.answered(1, "2222", person=person, days=2)
+    project.answered(2, "1111", person=5)
+    [people] = project.report().people
+    alpha = people.alpha[TA]
+    assert (alpha.tasks, alpha.answers, alpha.estimate.value) == (2, 4, 1.0)
 
 
 def test_two_versions_are_compared_on_the_same_answers(project: SmallProject) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from backend.export.reading import read_records
+from backend.label_studio.layout import parse_layout
 from backend.report.exposure import Exposure
 from backend.report.gather import Left, Wanted, gather
 from backend.types import Dimension
 from tests.unit.label_studio.configs import BLIND
 from tests.unit.report.project import LAYOUT, ONE, START, TWO, SmallProject
+from tests.unit.requests import CONFIG
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +78,59 @@ def test_an_answer_to_other_videos_replaces_none_of_the_same_person_to_these(pro
     found = gathered(project, ONE)
     assert exposures(found) == [(ONE, "shown")]
     assert (found.left[Left.REPEATED], found.left[Left.OTHER_DATA]) == (0, 1)
+
+
+def test_an_answer_that_was_changed_after_the_task_is_to_what_the_task_has_since(project: SmallProject) -> None:
+    prediction = project.judged(1, "1111", ONE)
+    project.answered(1, "1111", prediction, changed=3)
+    project.answered(1, "1111", prediction, person=2)
+    project.ledger._clock = lambda: START + timedelta(days=1)
+    project.judged(1, "2222", TWO, video="/others/{}.mp4")
+    found = gathered(project)
+    assert exposures(found) == [(ONE, "shown"), (TWO, "unlinked")]
+    assert dict(zip(found.answers.annotator, found.answers.exposure, strict=True)) == {0: 0, 1: 2}
+    project.answered(1, "1111", prediction, person=3, changed=3)
+    project.answered(1, "1111", person=4, days=3)
+    assert Counter(exposures(gathered(project))) == {(ONE, "shown"): 1, (TWO, "unlinked"): 3}
+    assert gathered(project, ONE).unjudged == 3
+
+
+def test_an_answer_is_to_the_row_it_began_with_though_label_studios_clock_is_behind(project: SmallProject) -> None:
+    project.judged(1, "1111")
+    project.ledger._clock = lambda: START + timedelta(days=1)
+    prediction = project.judged(1, "2222", video="/others/{}.mp4")
+    project.answered(1, "2222", prediction, days=0.9)
+    assert exposures(gathered(project)) == [(ONE, "shown")]
+
+
+@pytest.mark.parametrize("config", [CONFIG, BLIND], ids=["shows the model", "hides the model"])
+@pytest.mark.parametrize("judgement", ["hidden", "waiting", "published"])
+@pytest.mark.parametrize("others", ["none", "waiting", "published"])
+@pytest.mark.parametrize("began", ["empty", "with the prediction", "with one that is gone"])
+def test_an_export_says_of_an_answer_what_a_report_says(
+    tmp_path: Path, config: str, judgement: str, others: str, began: str
+) -> None:
+    project = SmallProject(tmp_path, config=config)
+    project.ledger._blind_share = float(judgement == "hidden")
+    prediction = project.judged(1, "1111", ONE, published=judgement == "published")
+    project.ledger._blind_share = 0.0
+    if others != "none":
+        project.judged(1, "2222", TWO, published=others == "published")
+    project.answered(1, "1111", {"empty": None, "with the prediction": prediction}.get(began, 999))
+    layout = parse_layout(config)
+    [(_, reported)] = exposures(gather(project.ledger, 7, layout, Wanted([ONE])))
+    [record] = read_records(project.ledger.answered(7, ONE), layout, str, Counter())
+    assert record.exposure.value == {"unlinked": "unknown"}.get(reported, reported)
+    project.ledger.close()
+
+
+def test_what_the_config_hides_is_blind_in_an_export_before_the_publisher_came_by(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path, config=BLIND)
+    project.judged(1, "1111", published=False)
+    project.answered(1, "1111")
+    [record] = read_records(project.ledger.answered(7), parse_layout(BLIND), str, Counter())
+    assert record.exposure.value == "blind"
+    project.ledger.close()
 
 
 def test_the_blind_slice_is_blind(tmp_path: Path) -> None:
