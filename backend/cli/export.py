@@ -224,7 +224,11 @@ def _show(manifest: Manifest, options: ExportOptions, *, as_json: bool) -> None:
         typer.echo(
             f"{examples['total']} training examples ({sources}), {examples['with_two_replies']} with two replies."
         )
-    for title, reasons in (("Left out", counts["left_out"]), ("No examples", examples["none_because"])):
+    for title, reasons in (
+        ("Left out", counts["left_out"]),
+        ("No examples", examples["none_because"]),
+        ("No row for VideoAlign", counts["no_video_align_row"]),
+    ):
         if reasons:
             typer.echo(f"{title}: {', '.join(f'{count} {reason}' for reason, count in reasons.items())}.")
     if counts["records_with_problems"]:

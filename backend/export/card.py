@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.export.columns import COLUMNS, card_features
 from backend.export.record import Exposure
-from backend.export.writing import RECORDS
+from backend.export.writing import RECORDS, VIDEO_ALIGN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ stands in the column `trace_source`:
 {sources}
 
 Nothing was made up to fill a gap. Keep the rows of `model` and `person` alone to teach reasoning. Beside a reply that
-is labels alone, the reply that was not wanted is the model's labels alone. {examples}
+is labels alone, the reply that was not wanted is the model's labels alone. {examples}{unaligned}
 
 ## Privacy
 {privacy} Prompts, videos and what people wrote are as they are in Label Studio: look at them before you publish this.
@@ -76,6 +76,7 @@ REASONS = {
     "labels_missing": "the person did not label all four dimensions",
     "other_contract": "the conversation cannot be replayed word for word with the wording this program knows",
     "no_pictures": "the videos are gone or were changed; see the record's `problems`",
+    "videos_unknown": "the judgement does not say how long and how fast its videos are",
 }
 PICTURES = """\
 Pictures are PNG files under `frames/`, in the size in which the model saw them. Rows name them **relative to this
@@ -109,6 +110,7 @@ def dataset_card(manifest: Manifest, formats: Sequence[Format]) -> str:
         exposure_table=_exposure(counts["exposure"]),
         sources=_sources(counts["examples"]),
         examples=_no_examples(counts["examples"]["none_because"]),
+        unaligned=_unaligned(counts["no_video_align_row"]),
         privacy=_privacy(named=options["names"]),
         **{key: counts[key] for key in ("records", "annotators", "tasks", "disagreements")},
     )
@@ -183,8 +185,15 @@ def _sources(examples: Mapping[str, Any]) -> str:
 def _no_examples(reasons: Mapping[str, int]) -> str:
     if not reasons:
         return "Every record makes a training example."
-    told = "; ".join(f"{count} because {REASONS[reason]}" for reason, count in reasons.items())
-    return f"Records that make no training example: {told}."
+    return f"Records that make no training example: {_because(reasons)}."
+
+
+def _unaligned(reasons: Mapping[str, int]) -> str:
+    return f"\nRecords without a row in `{VIDEO_ALIGN}/`: {_because(reasons)}." if reasons else ""
+
+
+def _because(reasons: Mapping[str, int]) -> str:
+    return "; ".join(f"{count} because {REASONS[reason]}" for reason, count in reasons.items())
 
 
 def _privacy(*, named: bool) -> str:

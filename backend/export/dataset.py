@@ -13,14 +13,14 @@ from backend.errors import NothingToExportError, SettingsError
 from backend.export.card import dataset_card
 from backend.export.conversation import TraceSource, Unfit, contract_for, example_of, source_of
 from backend.export.folder import MANIFEST, drafting
-from backend.export.formats import images_of
+from backend.export.formats import Unaligned, images_of, video_align
 from backend.export.manifest import NO_PICTURES, Manifest, Tallies
 from backend.export.pictures import Pictures, Shown
 from backend.export.reading import LeftOut, read_records
 from backend.export.record import pseudonym
 from backend.export.row import row_of
 from backend.export.selection import Selection
-from backend.export.writing import RECORDS, Case, add_line, chosen_formats
+from backend.export.writing import RECORDS, VIDEO_ALIGN, Case, add_line, chosen_formats
 from backend.label_studio.layout import parse_layout
 from backend.types import Frame
 
@@ -179,10 +179,11 @@ class _Export:
         source, example = self._example(record, contract)
         self._tallies.count(record)
         self._count_example(record, source, shown)
+        aligned = self._aligned(record, shown)
         told = source if isinstance(source, TraceSource) else None
         add_line(self._draft, RECORDS, row_of(record, trace_source=told, files=shown.files))
-        self._write_example(record, example if shown.files else None, shown)
-        if not self._lacks_pictures(source, shown):  # those may be there the next time
+        self._write_example(record, example if shown.files else None, shown, aligned)
+        if not self._lacks_pictures(source, shown) and aligned is not Unaligned.NO_PICTURES:  # they may be there again
             self.answers.append((record.annotation, record.model_version, record.updated_at))
 
     def _example(self, record: Record, contract: Contract | None) -> tuple[TraceSource | Unfit, Example | None]:
@@ -207,8 +208,16 @@ class _Export:
         """Whether it would be an example, had its pictures been there."""
         return self._pictures is not None and not isinstance(source, Unfit) and not shown.files
 
-    def _write_example(self, record: Record, example: Example | None, shown: Shown) -> None:
-        case = Case(record, example, images_of(example, shown.files) if example else [])
+    def _aligned(self, record: Record, shown: Shown) -> list[str] | Unaligned:
+        row = video_align(record, lost=bool(shown.problem))
+        if isinstance(row, Unaligned) and any(made.name == VIDEO_ALIGN for made in self._formats):
+            self._tallies.unaligned[row] += 1
+        return row
+
+    def _write_example(
+        self, record: Record, example: Example | None, shown: Shown, aligned: list[str] | Unaligned
+    ) -> None:
+        case = Case(record, example, images_of(example, shown.files) if example else [], aligned)
         for made in self._formats:
             made.write(self._draft, case)
 

@@ -7,6 +7,7 @@ format, the `message_list` of VR-Thinker's own training code, the CSV columns of
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from backend.label_studio.importing import below_document_root
@@ -26,6 +27,14 @@ VIDEOALIGN_COLUMNS = (
     *("path_A", "path_B", "prompt", "VQ", "MQ", "TA", "Overall"),
     *("fps_A", "num_frames_A", "fps_B", "num_frames_B"),
 )
+
+
+class Unaligned(StrEnum):
+    """Why VideoAlign gets no row of a record: its reader takes no gaps."""
+
+    LABELS_MISSING = "labels_missing"  # the person did not label all four dimensions
+    VIDEOS_UNKNOWN = "videos_unknown"  # the judgement does not say how long and how fast they are
+    NO_PICTURES = "no_pictures"  # this export found a video gone or changed: the row would be of another one
 
 
 def images_of(example: Example, paths: Mapping[FrameRef, str]) -> list[str]:
@@ -85,15 +94,19 @@ def message_list(example: Example, images: list[str]) -> dict[str, Any]:
     return {"message_list": [*messages, _typed_reply(example.chosen)]}
 
 
-def video_align(record: Record) -> list[str] | None:
+def video_align(record: Record, *, lost: bool) -> list[str] | Unaligned:
     """VideoAlign's pairwise row, in the order of its columns: A, B or same per dimension, then each video's rates.
 
     Its reader puts a folder before the videos' names, so those of Label Studio's local files are paths below the
-    document root; others stay addresses. None where a row would be incomplete, because its reader takes no gaps.
+    document root; others stay addresses. `lost` says that the videos are no longer those that were judged.
     """
     human, clips = record.human, record.judgement.clips
-    if len(human) < len(Dimension) or len(clips) != 2:
-        return None
+    if len(human) < len(Dimension):
+        return Unaligned.LABELS_MISSING
+    if len(clips) != 2:
+        return Unaligned.VIDEOS_UNKNOWN
+    if lost:
+        return Unaligned.NO_PICTURES
     labels = [VIDEOALIGN[human[d]] for d in (Dimension.VQ, Dimension.MQ, Dimension.TA, Dimension.OA)]
     rates = [text for clip in clips for text in (f"{clip.fps:g}", str(clip.frames))]
     paths = [below_document_root(video) or video for video in (record.video1, record.video2)]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from backend.export.conversation import TraceSource, Unfit
+    from backend.export.formats import Unaligned
     from backend.export.reading import LeftOut
     from backend.export.record import Record
 
@@ -27,7 +28,8 @@ class Tallies:
     """Counts that grow with every record.
 
     `comparisons` is by exposure, then dimension, because agreement with an answer that was on the screen is another
-    thing than agreement without; `unfit` counts by reason the records that make no training example.
+    thing than agreement without; `unfit` counts by reason the records that make no training example, `unaligned` those
+    that lack a row for VideoAlign where that was asked for.
     """
 
     records: int = 0
@@ -40,6 +42,7 @@ class Tallies:
     comparisons: Counter[tuple[Exposure, Dimension, Comparison]] = field(default_factory=Counter)
     trace_sources: Counter[TraceSource] = field(default_factory=Counter)
     unfit: Counter[str] = field(default_factory=Counter)
+    unaligned: Counter[Unaligned] = field(default_factory=Counter)
     left_out: Counter[LeftOut] = field(default_factory=Counter)
     annotators: set[str] = field(default_factory=set)
     model_versions: set[str] = field(default_factory=set)
@@ -84,6 +87,7 @@ class Tallies:
                 "trace_source": {str(source): count for source, count in sorted(self.trace_sources.items())},
                 "none_because": dict(sorted(self.unfit.items())),
             },
+            "no_video_align_row": {str(reason): count for reason, count in sorted(self.unaligned.items())},
             "left_out": {str(reason): count for reason, count in sorted(self.left_out.items())},
         }
 

@@ -18,20 +18,25 @@ if TYPE_CHECKING:
 
     from backend.export.conversation import Example
     from backend.export.folder import Draft
+    from backend.export.formats import Unaligned
     from backend.export.record import Record
 
 RECORDS = "records.jsonl"
-PARQUET = "parquet"
+PARQUET, VIDEO_ALIGN = "parquet", "video-align"
 SPLITS = ("train", "validation")
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A record with its training example and the example's pictures in order; None where it makes none."""
+    """A record with its training example and the example's pictures in order; None where it makes none.
+
+    `aligned` is its row for VideoAlign, or why there is none.
+    """
 
     record: Record
     example: Example | None
     images: list[str]
+    aligned: list[str] | Unaligned
 
     @property
     def trained(self) -> tuple[Example, dict[str, str]] | None:
@@ -129,11 +134,11 @@ def _array(split: str) -> str:
 
 
 def _video_align(draft: Draft, case: Case) -> None:
-    if row := formats.video_align(case.record):
-        sheet = draft.sheet(f"video-align/{case.record.split}.csv")
+    if isinstance(case.aligned, list):
+        sheet = draft.sheet(f"{VIDEO_ALIGN}/{case.record.split}.csv")
         if not sheet.rows:
             sheet.write(_csv(formats.VIDEOALIGN_COLUMNS))
-        sheet.write(_csv(row), rows=1)
+        sheet.write(_csv(case.aligned), rows=1)
 
 
 def _csv(values: Iterable[str]) -> bytes:
@@ -165,7 +170,7 @@ FORMATS = {
         Format("ms-swift", "ms-swift: `swift sft`; the files `_pairs` for `swift rlhf`", True, _ms_swift),
         Format("llama-factory", "LLaMA-Factory, by `dataset_info.json`", True, _llama_factory, _dataset_info),
         Format("message-list", "VR-Thinker's own supervised training", True, _message_list, _end_arrays),
-        Format("video-align", "VideoAlign's reward training", False, _video_align),
+        Format(VIDEO_ALIGN, "VideoAlign's reward training", False, _video_align),
         Format(
             PARQUET, "the records, for `datasets` and everything that reads Parquet", False, _nothing, convert=_parquet
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from backend.types import Answer, FrameRef
 from tests.unit.export.people import MQ, OA, PROJECT, START, TA, TIE, VIDEO_1, VQ, People
 from tests.unit.export.test_dataset import content, lines, rows
 from tests.unit.export.videos import Studio
+from tests.unit.label_studio.judgements import ODDS, judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -275,9 +277,42 @@ def test_a_video_that_was_changed_gives_no_pictures_and_no_examples(
     assert manifest.counts["examples"]["none_because"] == {"no_pictures": 1}
     [row] = rows(tmp_path / "set")
     assert row["problems"] == ["no pictures: Video 2 was changed after it was judged"]
-    assert not (tmp_path / "set" / "trl-sft").exists()
-    assert not (tmp_path / "set" / "frames").exists()
+    for name in ("trl-sft", "video-align", "frames"):
+        assert not (tmp_path / "set" / name).exists()
+    assert manifest.counts["no_video_align_row"] == {"no_pictures": 1}
+    assert "without a row in `video-align/`: 1 because the videos are gone" in (tmp_path / "set/README.md").read_text()
     assert people.ledger.exported(PROJECT) == {}, "the video may be there again for --since last"
+
+
+def test_what_is_only_of_use_to_video_align_waits_for_its_videos_too(people: People, tmp_path: Path) -> None:
+    studio = Studio(tmp_path)
+    judgement = studio.judged(prompt="x")
+    first, *rest = judgement.turns
+    people.task(1, replace(judgement, turns=(replace(first, served=()), *rest)), prompt="x", videos=studio.references)
+    people.answer(1)
+    video = studio.paths[1]
+    away = video.rename(tmp_path / "away")
+    manifest = export(people, tmp_path / "set", studio.videos())
+    assert manifest.counts["examples"]["none_because"] == {"other_contract": 1}
+    assert manifest.counts["no_video_align_row"] == {"no_pictures": 1}
+    away.rename(video)
+    told = ExportOptions(PROJECT, tmp_path / "set", since_last=True, frames=True)
+    manifest = export_dataset(people.ledger, told, studio.videos())
+    assert manifest.counts["no_video_align_row"] == {}
+    assert any(name.startswith("video-align/") for name in manifest.files)
+
+
+def test_what_video_align_cannot_use_is_counted_where_it_is_asked_for(people: People, tmp_path: Path) -> None:
+    people.task(1)
+    people.task(2, replace(judged(odds=ODDS), clips=()))
+    people.judgements[2] = people.judgements[1]  # from which the answer is made
+    people.answer(1, {MQ: None})
+    people.answer(2)
+    counts = [
+        export_dataset(people.ledger, ExportOptions(PROJECT, tmp_path / name, formats=(name,))).counts
+        for name in ("video-align", "parquet")
+    ]
+    assert [one["no_video_align_row"] for one in counts] == [{"labels_missing": 1, "videos_unknown": 1}, {}]
 
 
 class Unavailable:
