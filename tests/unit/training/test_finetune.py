@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -206,6 +207,9 @@ def test_a_file_in_the_folder_s_place_is_refused(dataset: Path, tmp_path: Path) 
 def test_several_gpus_make_no_batch_of_several_rows(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    two = tmp_path / "set"
+    shutil.copytree(dataset, two)
+    (two / "trl-sft" / "train.jsonl").write_text((dataset / "trl-sft" / "train.jsonl").read_text() * 2)
     made = training._arguments
 
     def on_two_gpus(**chosen: Any) -> Any:  # noqa: ANN401  # the library has no types
@@ -218,7 +222,7 @@ def test_several_gpus_make_no_batch_of_several_rows(
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(training, "_arguments", on_two_gpus)
-    assert finetune(dataset, tmp_path / "out", model=TINY, steps=1, batch=1).steps == 1
+    assert finetune(two, tmp_path / "out", model=TINY, steps=1, batch=1).rows == 2
 
 
 def test_there_is_nothing_to_go_on_with(dataset: Path, tmp_path: Path) -> None:
