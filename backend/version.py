@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backend.errors import SettingsError
 from backend.reasoning.contract import Contract, contract_named
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # Of each file this many blocks of this many bytes, evenly spread: fine-tuning may leave the first tensors untouched.
 BLOCKS = 256
 BLOCK_BYTES = 1 << 14
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 MODEL_FILES = ("*.json", "*.jinja", "*.txt", "*.safetensors", "*.bin")
 
 
@@ -41,7 +43,7 @@ def model_version(settings: Settings) -> str:
     Readable first, because people see it in Label Studio; letters, digits, `.`, `_` and `-` only.
 
     Raises:
-        SettingsError: no contract has that name.
+        SettingsError: no contract has that name, or MODEL is nothing that weights can be told by.
     """
     contract = contract_of(settings)
     options = (
@@ -61,11 +63,20 @@ def model_version(settings: Settings) -> str:
 
 
 def _weights(settings: Settings) -> str:
-    """The revision given, else a digest of the folder's files: their names, sizes and samples of their bytes."""
+    """The revision given, else a digest of the folder's files: their names, sizes and samples of their bytes.
+
+    Raises:
+        SettingsError: there is nothing to tell the weights by.
+    """
     if settings.model_revision:
         return settings.model_revision[:12]
     folder = Path(settings.model)
     if not folder.is_dir():
+        if settings.engine == "transformers" and not HUB_ID.fullmatch(settings.model):
+            raise SettingsError(
+                f"MODEL is {settings.model!r}, neither a folder here nor a hub id such as qunwang13/vrthinker. Every "
+                "process needs the folder, at the same path or not, or MODEL_REVISION to tell its weights from others."
+            )
         return "main"
     digest = hashlib.sha256()
     for path in sorted(path for pattern in MODEL_FILES for path in folder.glob(pattern)):

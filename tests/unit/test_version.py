@@ -61,7 +61,7 @@ def test_an_option_that_changes_answers_changes_the_version(checkpoint: Path, na
     ("one", "other"),
     [
         ({"model": "qunwang13/vrthinker"}, {"model": "acme/vrthinker"}),
-        ({"model": "/on/the/server/round1/tuned"}, {"model": "/on/the/server/round2/tuned"}),
+        ({"engine": "openai", "model": "/round1/tuned"}, {"engine": "openai", "model": "/round2/tuned"}),
         ({"model_revision": "finetune-round1"}, {"model_revision": "finetune-round2"}),
         ({"swap_check": "uncertain", "swap_threshold": 0.5}, {"swap_check": "uncertain", "swap_threshold": 0.6}),
     ],
@@ -138,6 +138,14 @@ def test_the_folder_s_name_counts_however_it_is_written(checkpoint: Path, monkey
 def test_a_hub_id_is_named_with_its_revision(revision: str, weights: str) -> None:
     version = model_version(Settings(model="qunwang13/vrthinker", model_revision=revision))
     assert version.startswith(f"vrthinker-{weights}.vrthinker-128v1.transformers.")
+
+
+@pytest.mark.parametrize("model", ["tuned", "/models/tuned", "./models/tuned", "https://hub/acme/tuned"])
+def test_a_model_that_is_nowhere_is_refused_where_nothing_tells_its_weights(model: str) -> None:
+    with pytest.raises(SettingsError, match=f"MODEL is '{model}', neither a folder here nor a hub id"):
+        model_version(Settings(model=model))
+    assert ".transformers." in model_version(Settings(model=model, model_revision="may"))
+    assert ".openai." in model_version(Settings(model=model, engine="openai"))
 
 
 def test_an_unknown_contract_is_refused() -> None:
