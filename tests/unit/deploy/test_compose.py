@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,25 +13,11 @@ from compose_spec import PyCompose
 from backend.engines.openai import MOST_IMAGES, TOP_LOGPROBS
 from backend.reasoning.contract import VRTHINKER_128
 from backend.settings import Settings
+from tests.unit.deploy.composed import ROOT, VARIABLE, composed
 
-ROOT = Path(__file__).parents[3]
-VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 TOKENS_PER_PICTURE = 256  # 448 x 448 in merged patches of 28 x 28
-FILLED_IN = {"REDIS_PASSWORD": "secret"}
-
-
-def composed(text: str) -> dict[str, Any]:
-    """The file as Docker Compose reads it: anchors merged, variables filled in from a minimal `.env`."""
-
-    def fill(match: re.Match[str]) -> str:
-        name, kind, rest = match.groups()
-        if name in FILLED_IN:
-            return FILLED_IN[name]
-        assert kind == "-", f"{name} has neither a value nor a default"
-        return str(rest)
-
-    loaded: dict[str, Any] = yaml.safe_load(VARIABLE.sub(fill, text))
-    return {name: value for name, value in loaded.items() if not name.startswith("x-")}
+COMMON = ("label-studio", "redis", "web", "publisher")
+FURTHER_GPUS = range(1, 8)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +33,9 @@ def services(text: str) -> dict[str, Any]:
 
 def test_the_file_fits_the_compose_specification(text: str) -> None:
     parsed = PyCompose.from_yaml(yaml.safe_dump(composed(text)))
-    assert sorted(parsed.service_names()) == [
-        *("label-studio", "light-worker", "publisher", "redis", "vllm", "web", "worker"),
-    ]
+    first = [*COMMON, "worker", "vllm", "light-worker"]
+    further = [f"{name}-{gpu}" for name in ("worker", "vllm", "light-worker") for gpu in FURTHER_GPUS]
+    assert sorted(parsed.service_names()) == sorted(first + further)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +66,8 @@ def test_redis_keeps_jobs_asks_for_a_password_and_is_not_published(services: dic
 
 def test_only_whoever_runs_the_model_gets_a_gpu_and_torch(services: dict[str, Any]) -> None:
     with_gpu = [name for name, service in services.items() if "deploy" in service]
-    assert with_gpu == ["worker", "vllm"]
+    further = [f"{name}-{gpu}" for name in ("worker", "vllm") for gpu in FURTHER_GPUS]
+    assert with_gpu == ["worker", "vllm", *further]
     dockerfile = services["web"]["build"]["dockerfile"]
     assert {services[name]["build"]["dockerfile"] for name in ("publisher", "light-worker")} == {dockerfile}
     assert "torch.txt" not in (ROOT / dockerfile).read_text(encoding="utf-8")
@@ -90,8 +76,10 @@ def test_only_whoever_runs_the_model_gets_a_gpu_and_torch(services: dict[str, An
 
 def test_each_profile_runs_the_model_once_and_shares_everything_else(services: dict[str, Any]) -> None:
     profiles = {name: service.get("profiles") for name, service in services.items()}
-    common = dict.fromkeys(("label-studio", "redis", "web", "publisher"))
-    assert profiles == common | {"worker": ["transformers"], "vllm": ["vllm"], "light-worker": ["vllm"]}
+    first = {"worker": ["transformers"], "vllm": ["vllm"], "light-worker": ["vllm"]}
+    workers = {f"worker-{gpu}": [f"gpu-{gpu}"] for gpu in FURTHER_GPUS}
+    servers = {f"{name}-{gpu}": [f"vllm-{gpu}"] for name in ("vllm", "light-worker") for gpu in FURTHER_GPUS}
+    assert profiles == dict.fromkeys(COMMON) | first | workers | servers
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert "\nCOMPOSE_PROFILES=transformers\nENGINE=transformers\n" in example
 
@@ -110,7 +98,8 @@ def test_the_model_server_takes_a_whole_conversation_and_the_light_worker_finds_
 
 
 def test_the_workers_have_no_database(services: dict[str, Any]) -> None:
-    assert not any(services[name]["environment"]["DATABASE_URL"] for name in ("worker", "light-worker"))
+    workers = [service for name, service in services.items() if "worker" in name]
+    assert not any(worker["environment"]["DATABASE_URL"] for worker in workers)
     assert services["publisher"]["environment"]["DATABASE_URL"]
 
 
@@ -119,18 +108,60 @@ def test_the_workers_have_no_database(services: dict[str, Any]) -> None:
     [
         (
             "label-studio",
-            "REDIS_PASSWORD LABEL_STUDIO_API_KEY OPENAI_API_KEY BASIC_AUTH_PASS WEBHOOK_SECRET DATABASE_URL",
+            "REDIS_PASSWORD REDIS_URL LABEL_STUDIO_API_KEY OPENAI_API_KEY BASIC_AUTH_PASS WEBHOOK_SECRET DATABASE_URL",
         ),
         ("web", "LABEL_STUDIO_PASSWORD"),
         ("publisher", "LABEL_STUDIO_PASSWORD"),
         ("worker", "LABEL_STUDIO_PASSWORD BASIC_AUTH_PASS WEBHOOK_SECRET DATABASE_URL"),
         ("light-worker", "LABEL_STUDIO_PASSWORD BASIC_AUTH_PASS WEBHOOK_SECRET DATABASE_URL"),
+        ("worker-7", "LABEL_STUDIO_PASSWORD BASIC_AUTH_PASS WEBHOOK_SECRET DATABASE_URL"),
+        ("light-worker-7", "LABEL_STUDIO_PASSWORD BASIC_AUTH_PASS WEBHOOK_SECRET DATABASE_URL"),
     ],
 )
 def test_no_service_gets_a_secret_that_it_does_not_need(services: dict[str, Any], name: str, none: str) -> None:
     """All of `.env` goes in by `env_file`; what `environment` says is stronger, and empty means unset to `Settings`."""
     environment = services[name]["environment"]
     assert {secret: environment.get(secret) for secret in none.split()} == dict.fromkeys(none.split(), "")
+
+
+def test_each_further_gpu_has_a_worker_or_a_server_with_light_workers(services: dict[str, Any]) -> None:
+    for gpu in FURTHER_GPUS:
+        for name in ("worker", "vllm"):
+            there = services[f"{name}-{gpu}"]
+            [device] = there["deploy"]["resources"]["reservations"]["devices"]
+            assert device == {"driver": "nvidia", "device_ids": [str(gpu)], "capabilities": ["gpu"]}
+            own = {"profiles": there["profiles"], "deploy": there["deploy"]}
+            assert there == services[name] | own
+        light, first = services[f"light-worker-{gpu}"], services["light-worker"]
+        server = {"OPENAI_BASE_URL": f"http://vllm-{gpu}:8000/v1"}
+        assert light["environment"] == first["environment"] | server
+        assert set(light["depends_on"]) == {"redis", f"vllm-{gpu}"}
+    devices = [services[name]["deploy"]["resources"]["reservations"]["devices"] for name in ("worker", "vllm")]
+    assert [device["device_ids"] for [device] in devices] == [["0"], ["0"]]
+
+
+def test_ports_in_env_move_what_the_host_shows_and_nothing_inside(text: str) -> None:
+    """`.env` reaches the containers whole, and both Label Studio and the web process read PORT."""
+    services = composed(text, {"PORT": "7000", "LABEL_STUDIO_PORT": "8081", "WEB_PORT": "9091"})["services"]
+    label_studio, web = services["label-studio"], services["web"]
+    assert {label_studio["environment"][name] for name in ("PORT", "LABEL_STUDIO_PORT")} == {"8080"}
+    assert label_studio["ports"] == ["8081:8080"]
+    assert label_studio["environment"]["LABEL_STUDIO_HOST"] == "http://localhost:8081"
+    assert (web["environment"]["HOST"], web["environment"]["PORT"]) == ("0.0.0.0", "9090")  # noqa: S104
+    assert web["ports"] == ["127.0.0.1:9091:9090"]
+    assert web["environment"]["LABEL_STUDIO_PUBLIC_URL"] == "http://localhost:8081"
+    for service, port in ((label_studio, 8080), (web, 9090)):
+        assert f":{port}/health" in " ".join(service["healthcheck"]["test"])
+
+
+def test_all_who_compute_the_model_version_see_the_same_checkpoints(text: str) -> None:
+    services = composed(text, {"MODEL": "/models/tuned", "MODELS": "/big/disk"})["services"]
+    for name, service in services.items():
+        runs_the_model = any(part in name for part in ("web", "publisher", "worker", "vllm"))
+        assert ("/big/disk:/models:ro" in service["volumes"]) == runs_the_model, name
+        if runs_the_model:
+            asked = "--model=/models/tuned" in service["command"] or service["environment"].get("MODEL")
+            assert asked in {True, "/models/tuned"}, name
 
 
 def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
