@@ -144,6 +144,26 @@ def test_a_config_changed_after_judging_is_answered_in_its_own_words(unpublished
     assert labels_of(parse_layout(renamed), prediction["result"]) == judgement.labels
 
 
+def test_a_deleted_prediction_comes_back_when_it_is_asked_for_and_its_pair_is_judged_once(unpublished: Stack) -> None:
+    project = unpublished.project("prediction deleted")
+    tasks = unpublished.add(project, {}, {})
+    unpublished.client.retrieve_predictions(project)
+    unpublished.run("publisher")
+    unpublished.wait_until_ended(project, tasks)
+    [[deleted], [kept]] = [unpublished.predictions(task) for task in tasks]
+
+    assert unpublished.label_studio.client.delete(f"/api/predictions/{deleted['id']}/").is_success
+    unpublished.client.retrieve_predictions(project)
+    unpublished.wait(lambda: unpublished.predictions(tasks[0]))
+    unpublished.wait_until_ended(project, tasks)
+
+    [again], [untouched] = (unpublished.predictions(task) for task in tasks)
+    assert again["result"] == deleted["result"]
+    assert again["id"] != deleted["id"]
+    assert untouched["id"] == kept["id"]
+    _judged(unpublished, project, 2)
+
+
 def test_a_config_without_a_dimension_fails_the_task_with_the_reason(unpublished: Stack) -> None:
     project = unpublished.project("dimension removed meanwhile")
     (task,) = unpublished.add(project, {})
