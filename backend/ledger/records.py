@@ -83,7 +83,7 @@ class VersionCounts:
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Failed tasks that share a reason: how many, the newest message, and the first few task ids."""
+    """Tasks that failed for the same reason: how many, the newest message, and the first few task ids."""
 
     reason: str
     count: int
