@@ -100,4 +100,5 @@ def _compared(layout: Layout, answered: Answered) -> Compared | None:
     if key is None or judgement is None:
         return None
     outcome = compare(judgement.labels, labels_of(layout, annotation.result))
-    return Compared(annotation.id, key.project, key.task, key.model_version, answered.shown, outcome, score(judgement))
+    shown = answered.may_have_seen(blind=layout.blind)
+    return Compared(annotation.id, key.project, key.task, key.model_version, shown, outcome, score(judgement))

@@ -158,6 +158,13 @@ def test_the_blind_slice_is_counted_apart(tmp_path: Path) -> None:
     ledger.close()
 
 
+def test_where_the_config_never_shows_the_model_s_opinion_all_answers_are_blind(ledger: Ledger) -> None:
+    ledger.record(judged(1))
+    ledger.remember_project(Project(1, "Dogs", CONFIG.replace("<View>", '<View className="vrthinker-blind">', 1)))
+    ledger.remember_annotation(answer(10))
+    assert set(told(ledger)) == {False}
+
+
 def test_a_repaired_config_has_its_answers_compared_after_all(ledger: Ledger) -> None:
     ledger.remember_project(Project(1, "Dogs", "<View/>"))
     ledger.record(judged(1))
