@@ -14,6 +14,7 @@ from backend.errors import QueueError
 from backend.ledger import Key, Ledger, Project, State
 from backend.queue import WorkQueue
 from backend.queue.names import JUDGE, judge_id
+from backend.version import model_version
 from backend.wire import Order, to_json
 from tests.integration.conftest import pair, published_once, wait_for
 from tests.integration.doubles import label_config
@@ -133,7 +134,7 @@ def test_an_order_in_the_queue_of_another_model_version_is_refused(stack: Stack)
     """Only by a mistake; a judgement of the wrong version would be worse than none."""
     stack.ledger.enter([pair(1)], stack.version)
     order = to_json(Order(pair(1), stack.version))
-    wrong = stack.queue.judging(stack.version.replace("double-1", "double-2"))
+    wrong = stack.queue.judging(model_version(stack.settings.model_copy(update={"model_revision": "2"})))
     wrong.enqueue_many([Queue.prepare_data(JUDGE, (order,), job_id=judge_id(pair(1), stack.version))])
     stack.judge(MODEL_REVISION="2")
     stack.publisher()
