@@ -135,7 +135,7 @@ def test_a_deleted_task_or_project_is_not_found(
 def test_stores_predictions_as_sent(client: LabelStudioClient, project: int, tasks: tuple[int, ...]) -> None:
     number = client.create_prediction(prediction(tasks[0]))
     [stored] = client.predictions_of(tasks[0], VERSION)
-    assert (stored.id, stored.result) == (number, TIE)
+    assert (stored.id, stored.result) == (number, list(TIE))
     assert stored.score == pytest.approx(1 / 3)
     assert [task.total_predictions for task in client.tasks(project, ids=[tasks[0]])] == [1]
     without = client.tasks(project, filters=[without_prediction_of(VERSION)])
@@ -155,7 +155,7 @@ def test_imports_predictions_once_however_often_it_is_called(
     assert client.import_predictions(project, predictions).stored == imported.stored
     stored = [one for _, found in client.predictions(project, tasks, VERSION) for one in found]
     assert [each.id for each in stored] == [imported.stored[task] for task in tasks[:4]]
-    assert [each.result for each in stored] == [TIE] * 4
+    assert [each.result for each in stored] == [list(TIE)] * 4
 
 
 def test_sends_one_by_one_what_the_bulk_endpoint_drops(
