@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 from rq import SimpleWorker
+from rq.exceptions import StopRequested
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now
@@ -119,8 +120,11 @@ class SteadyWorker(SimpleWorker):
         Raises:
             QueueError: it ended without being asked to; a supervisor should start it again.
         """
+        self._install_signal_handlers()  # RQ does so after the birth: whoever is stopped in between would just vanish
         try:
             self.work()
+        except StopRequested:
+            self.register_death()
         except (RedisError, OSError) as error:
             raise QueueError(f"Redis cannot be used: {error}. Check REDIS_URL and that Redis runs.") from None
         if self._shutdown_requested_date is None:
@@ -154,7 +158,8 @@ class SteadyWorker(SimpleWorker):
     def register_death(self) -> None:
         """Be forgotten; the heart stops first, because it would make this worker known again."""
         self._stopped.set()
-        self._heart.join(self.beat_s)
+        if self._heart.is_alive():
+            self._heart.join(self.beat_s)
         self.connection.delete(alive_key(self.name))
         super().register_death()  # type: ignore[no-untyped-call]  # RQ types it not yet
 

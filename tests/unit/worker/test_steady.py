@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import types
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from backend.queue import Drop, Rescue
 from backend.worker.steady import SteadyWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from rq import Queue
     from rq.job import Job
@@ -46,6 +47,30 @@ def worker_of(queue: WorkQueue, error: Exception | None = None) -> SteadyWorker:
             raise error
 
     return SteadyWorker(queue.publishing, {"republish": handle}, maintenance_interval_s=1, name="worker-1")
+
+
+class StoppedAtBirth(SteadyWorker):
+    """A worker that somebody stops at the very moment at which it becomes known."""
+
+    def register_birth(self) -> None:
+        """Be known, and be stopped."""
+        super().register_birth()
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """The process's own handlers afterwards."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_worker_that_is_stopped_while_it_begins_ends_well_and_is_forgotten(redis_queue: WorkQueue) -> None:
+    StoppedAtBirth(redis_queue.publishing, {}, maintenance_interval_s=1).run()
+    assert redis_queue.workers() == []
 
 
 def taken(
