@@ -120,7 +120,8 @@ class SteadyWorker(SimpleWorker):
         Raises:
             QueueError: it ended without being asked to; a supervisor should start it again.
         """
-        self._install_signal_handlers()  # RQ does so after the birth: whoever is stopped in between would just vanish
+        # RQ does so after the birth only: whoever is stopped in between would just vanish.
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ types it not yet
         try:
             self.work()
         except StopRequested:
