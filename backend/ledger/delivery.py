@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import and_, bindparam, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, func, literal, or_, select, tuple_, update
 
 from backend.errors import JobCrashedError
 from backend.ledger.database import CHUNK, Database, outdate
@@ -102,7 +102,8 @@ class Delivery(Database):
         now = self._clock()
         done = {
             "state": State.PUBLISHED,
-            "published_at": now,
+            # Since when people can have seen it: one that is published again was on the screen before.
+            "published_at": func.coalesce(work.c.published_at, literal(now, work.c.published_at.type)),
             "updated_at": now,
             "claim": "",
             "reason": "",

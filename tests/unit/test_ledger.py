@@ -467,6 +467,22 @@ def test_a_prediction_that_vanished_is_published_again(ledger: Ledger) -> None:
     assert ledger.unpublished() == [key()]
 
 
+def test_a_prediction_that_is_published_again_was_on_the_screen_since_the_first_time(
+    ledger: Ledger, clock: SteppedClock
+) -> None:
+    ledger.record(judged())
+    ledger.mark_all_published({key(): 42})
+    before = ledger.entry(key())
+    clock.move(timedelta(hours=1))
+    ledger.reopen(1, [1], VERSION)
+    ledger.mark_all_published({key(): 43})
+    after = ledger.entry(key())
+    assert before is not None
+    assert after is not None
+    assert (after.prediction_id, after.published_at) == (43, before.published_at)
+    assert before.published_at is not None
+
+
 def test_what_is_tried_again_is_told_apart_from_what_failed(ledger: Ledger) -> None:
     for task in (1, 2, 3, 4):
         ledger.enter([pair(task)], VERSION)
