@@ -194,6 +194,11 @@ class Screen:
         self.player(video).locator(".lsf-frames-control", has_text=told).wait_for()
         self.wait_until_still()
 
+    def repaint(self) -> None:
+        """Have both videos paint what they hold: while they play, Chromium paints for the screen's next refresh."""
+        self.page.evaluate("document.querySelectorAll('video').forEach(v => { v.currentTime = v.currentTime; })")
+        self.wait_until_still()
+
     def videos(self) -> list[dict[str, float]]:
         """Of Video 1 and 2: `time` in seconds, `paused`, and the `number` that the picture shows."""
         # The page keeps its video elements in any order; the players ask for their files by these names.
