@@ -203,12 +203,12 @@ def status(
         typer.echo(json.dumps([_plain(one) for one in found], ensure_ascii=False))
     elif found:
         _show(found)
-        _warn_about_orders(settings)
+        _warn_about_orders(settings, settled=all(one.settled for one in found))
     else:
         typer.echo(f"Nothing was queued yet in {place}. Queue a project: vrthinker preannotate PROJECT.")
 
 
-def _warn_about_orders(settings: Settings) -> None:
+def _warn_about_orders(settings: Settings, *, settled: bool) -> None:
     """Say what is waited for in vain; the counts above need no Redis, and stand."""
     from rich.console import Console
 
@@ -220,7 +220,7 @@ def _warn_about_orders(settings: Settings) -> None:
         for version, count in queue.counts().without_worker(alive).items():
             what = f"{count} tasks wait for version {version}, and no worker of it is alive"
             _say(console, f"{what}: start vrthinker worker with its settings, or vrthinker cancel PROJECT.")
-        if not any(worker.role == PUBLISH for worker in alive):
+        if not settled and not any(worker.role == PUBLISH for worker in alive):
             _say(console, NO_PUBLISHER)
     except QueueError as error:
         _say(console, f"Whether workers are alive is not known. {error}")
