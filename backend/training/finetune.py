@@ -236,7 +236,12 @@ def _trainer(
 
 
 def _finish(checkpoint: Checkpoint, out: Path) -> None:
-    """Write the checkpoint and remove the training; whoever interrupts that can still go on from its latest state."""
+    """Write the checkpoint and remove the training; whoever interrupts that can still go on from its latest state.
+
+    In the moment of moving, that is once what was moved out is out of the way, as `_check_out` then says.
+    """
+    if torch.cuda.is_available():
+        checkpoint.model.to(torch.bfloat16)  # what workers load it in
     written = out / TRAINING / "written"
     checkpoint.save(written)
     for file in written.iterdir():
@@ -287,7 +292,5 @@ def finetune(
     )
     trained = trainer.train(resume_from_checkpoint=state or None)
     after = trainer.evaluate()["eval_loss"] if held_out else None
-    if torch.cuda.is_available():
-        checkpoint.model.to(torch.bfloat16)  # what workers load it in
     _finish(checkpoint, out)
     return Learnt(len(rows), trained.global_step, float(trained.training_loss), after)
